@@ -1,0 +1,37 @@
+# Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test test-long lint sanitize bench clean
+
+# torch first and alone: every other package would otherwise be free to choose its version.
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt scikit-build-core cmake ninja
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[train,tensorboard,dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/downup demo --output demo
+
+test: $(READY) lint
+	$(BIN)/pytest
+
+test-long: $(READY)
+	$(BIN)/pytest --long
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+sanitize: $(READY)
+	$(BIN)/python scripts/sanitize.py
+
+bench: $(READY)
+	$(BIN)/python benchmarks/operators.py
+
+clean:
+	rm -rf .venv build demo

@@ -1,0 +1,27 @@
+"""downup: down-sampling and up-sampling for semantic segmentation.
+
+The names below are loaded on first use, so that what needs no torch works where torch is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_SUBMODULES = frozenset(
+    {"catalog", "data", "errors", "evaluation", "geometry", "kernels", "networks", "nn", "ops", "prediction", "training"}
+)
+
+__all__ = ["__version__", *sorted(_SUBMODULES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

@@ -1,0 +1,20 @@
+"""Options and fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# A test never writes outside its own folder, and a progress bar never paints over its output.
+os.environ.setdefault("NO_COLOR", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the same checks with larger counts")
+
+
+@pytest.fixture
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether the long counts were asked for (`make test-long`)."""
+    return bool(request.config.getoption("--long"))
