@@ -1,0 +1,17 @@
+"""Down and up as modules: each holds the arguments of the function of the same name in `downup.ops` and calls it."""
+
+from downup.nn.convolve import Conv2d, ConvTranspose2d, ResizeConv2d, bilinear_weight_
+from downup.nn.rearrange import PixelShuffle, PixelUnshuffle
+from downup.nn.resample import AvgPool2d, BlurPool2d, Upsample
+
+__all__ = [
+    "AvgPool2d",
+    "BlurPool2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "ResizeConv2d",
+    "Upsample",
+    "bilinear_weight_",
+]

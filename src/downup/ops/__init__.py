@@ -1,0 +1,21 @@
+"""Down and up as functions on torch tensors, with gradients: names, order and defaults of `torch.nn.functional`.
+
+Four families, a down and an up in each: resample (fixed weights), select (data-dependent), rearrange (a
+permutation) and convolve (learned weights). None of them calls `torch.nn.functional` by name at run time, so its
+functions may be replaced by these.
+"""
+
+from downup.ops.convolve import conv2d, conv_transpose2d, resize_conv2d
+from downup.ops.rearrange import pixel_shuffle, pixel_unshuffle
+from downup.ops.resample import avg_pool2d, blur_pool2d, interpolate
+
+__all__ = [
+    "avg_pool2d",
+    "blur_pool2d",
+    "conv2d",
+    "conv_transpose2d",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "resize_conv2d",
+]

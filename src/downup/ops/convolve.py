@@ -1,0 +1,222 @@
+"""Down and up with learned weights: the strided convolution, its transpose, and resize-then-convolve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Bound here, not looked up in torch.nn.functional at run time: see the package's docstring.
+from torch import constant_pad_nd as _pad
+from torch import conv2d as _conv2d
+from torch import conv_transpose2d as _conv_transpose2d
+
+from downup.errors import ArgumentError
+from downup.geometry import (
+    Padding,
+    Sides,
+    larger,
+    pair,
+    resolve_padding,
+    resolve_transposed_padding,
+    window_out_size,
+)
+from downup.ops.resample import interpolate
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Padding = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Weigh each window of the image with learned filters; with a stride, a learned way down.
+
+    out = floor((n + before + after - dilation * (kernel - 1) - 1) / stride) + 1 along each axis.
+
+    Convention: zeros outside the image. "same" gives ceil(n / stride) samples at any stride, with the odd pixel
+    of padding at the bottom and right ("same_lower": at the top and left).
+
+    Args:
+        input: [batch, in_channels, rows, columns] or [in_channels, rows, columns].
+        weight: [filters, in_channels / groups, kernel_rows, kernel_columns].
+        bias: [filters].
+        stride, dilation: a number or (rows, columns), at least 1.
+        padding: a number, (rows, columns), ((top, bottom), (left, right)), "valid", "same" or "same_lower".
+        groups: channels are split into so many independent convolutions.
+
+    Returns:
+        [batch, filters, new_rows, new_columns], dtype of `input` (the lower one under autocast).
+
+    Raises:
+        ArgumentError: shapes that do not fit together, a window larger than the padded image, a bad padding.
+
+    Gradient: `conv_transpose2d` with the same weight, for the input.
+    Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998.
+
+    >>> conv2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3), stride=2, padding="same")
+    tensor([[[[9., 6.],
+              [6., 4.]]]])
+    """
+    step, apart = pair("stride", stride, 1), pair("dilation", dilation, 1)
+    _check_images("input", input)
+    _check_weight(input, weight, bias, groups, in_channels=weight.shape[1] * groups, filters=weight.shape[0])
+    size, kernel = (input.shape[-2], input.shape[-1]), (weight.shape[2], weight.shape[3])
+    sides = resolve_padding(padding, size, kernel, step, apart)
+    window_out_size(size[0], kernel[0], step[0], sides[0], apart[0], axis="rows")
+    window_out_size(size[1], kernel[1], step[1], sides[1], apart[1], axis="columns")
+    varies = padding in ("same", "same_lower") and step != (1, 1) and _is_symbolic(size)
+    input, symmetric = _pad_uneven(input, sides, varies)
+    return _conv2d(input, weight, bias, step, symmetric, apart, groups)
+
+
+def _is_symbolic(size: tuple[int, int]) -> bool:
+    """Whether sizes may stand for other sizes later, so that a branch on them would tie a graph to them."""
+    return torch.compiler.is_compiling() or not (isinstance(size[0], int) and isinstance(size[1], int))
+
+
+def _pad_uneven(input: Tensor, sides: Sides, varies: bool) -> tuple[Tensor, tuple[int, int]]:
+    """Pad with zeros what symmetric padding cannot say; the symmetric rest is for the convolution itself."""
+    (top, bottom), (left, right) = sides
+    if varies:
+        return _pad(input, [left, right, top, bottom]), (0, 0)
+    rows, columns = min(top, bottom), min(left, right)
+    if top != bottom or left != right:
+        input = _pad(input, [left - columns, right - columns, top - rows, bottom - rows])
+    return input, (rows, columns)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Padding = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    *,
+    output_size: Any = None,
+) -> Tensor:
+    """Spread each sample over a window with learned filters: the transpose of `conv2d`, a learned way up.
+
+    out = stride * (n - 1) + dilation * (kernel - 1) + 1 - before - after + output_padding along each axis.
+
+    Convention: "same" is the transpose of a "same" convolution: n * stride samples, or any `output_size` that the
+    convolution would have brought to n.
+
+    Args:
+        input: [batch, in_channels, rows, columns] or [in_channels, rows, columns].
+        weight: [in_channels, filters / groups, kernel_rows, kernel_columns].
+        bias: [filters].
+        stride, dilation: a number or (rows, columns), at least 1.
+        padding: as in `conv2d`; takes samples away from the output.
+        output_padding: samples added at the bottom and right, below the stride or the dilation.
+        groups: channels are split into so many independent convolutions.
+        output_size: (rows, columns) asked for, instead of `output_padding`.
+
+    Returns:
+        [batch, filters, new_rows, new_columns], dtype of `input` (the lower one under autocast).
+
+    Raises:
+        ArgumentError: shapes that do not fit together, or an `output_size` that cannot be had.
+
+    Gradient: `conv2d` with the same weight, for the input.
+    Source: Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015.
+
+    >>> conv_transpose2d(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 3), stride=2)
+    tensor([[[[1., 1., 2., 1., 1.]]]])
+    """
+    step, apart = pair("stride", stride, 1), pair("dilation", dilation, 1)
+    _check_images("input", input)
+    _check_weight(input, weight, bias, groups, in_channels=weight.shape[0], filters=weight.shape[1] * groups)
+    size, kernel = (input.shape[-2], input.shape[-1]), (weight.shape[2], weight.shape[3])
+    sides, extra = resolve_transposed_padding(padding, size, kernel, step, apart, output_padding, output_size)
+    (top, bottom), (left, right) = sides
+    rows, columns = -larger(-top, -bottom), -larger(-left, -right)
+    out = _conv_transpose2d(input, weight, bias, step, (rows, columns), extra, groups, apart)
+    # torch takes the same from both sides; what remains of the larger side is cut off here.
+    varies = (
+        output_size is not None
+        and isinstance(padding, str)
+        and _is_symbolic(pair("output_size", output_size))
+    )
+    if varies or top != bottom:
+        out = out.narrow(-2, top - rows, out.shape[-2] - (top - rows) - (bottom - rows))
+    if varies or left != right:
+        out = out.narrow(-1, left - columns, out.shape[-1] - (left - columns) - (right - columns))
+    return out
+
+
+def resize_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    scale_factor: Any = 2,
+    mode: str = "nearest",
+    padding: Padding = "same",
+    dilation: Any = 1,
+    groups: int = 1,
+    output_size: Any = None,
+) -> Tensor:
+    """Enlarge the image by interpolation, then convolve: a learned way up without checkerboard patterns.
+
+    Convention: that of `interpolate` (corners not aligned), then that of `conv2d` at stride 1.
+
+    Args:
+        input: [batch, in_channels, rows, columns].
+        weight: [filters, in_channels / groups, kernel_rows, kernel_columns].
+        bias: [filters].
+        scale_factor: output samples per input sample, a number or (rows, columns); unused with `output_size`.
+        mode: "nearest", "bilinear" or any other of `interpolate`.
+        padding, dilation, groups: as in `conv2d`.
+        output_size: (rows, columns) to enlarge to, before the convolution.
+
+    Returns:
+        [batch, filters, rows * scale_factor, columns * scale_factor] with "same" padding, dtype of `input`.
+
+    Raises:
+        ArgumentError: as `interpolate` and `conv2d`.
+
+    Gradient: that of `conv2d`, then that of `interpolate`.
+    Source: Odena, Dumoulin and Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016.
+
+    >>> resize_conv2d(torch.tensor([[[[1., 2.]]]]), torch.ones(1, 1, 1, 1))
+    tensor([[[[1., 1., 2., 2.],
+              [1., 1., 2., 2.]]]])
+    """
+    if output_size is None:
+        larger_image = interpolate(input, scale_factor=scale_factor, mode=mode)
+    else:
+        larger_image = interpolate(input, size=pair("output_size", output_size, 1), mode=mode)
+    return conv2d(larger_image, weight, bias, 1, padding, dilation, groups)
+
+
+def _check_images(name: str, images: Tensor) -> None:
+    if images.dim() not in (3, 4):
+        raise ArgumentError(
+            f"{name} has shape {tuple(images.shape)}; use [batch, channels, rows, columns] or [channels, rows, columns]"
+        )
+
+
+def _check_weight(
+    input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, *, in_channels: int, filters: int
+) -> None:
+    if weight.dim() != 4:
+        raise ArgumentError(f"weight has shape {tuple(weight.shape)}; use four dimensions")
+    if groups < 1 or filters % groups or in_channels % groups:
+        raise ArgumentError(
+            f"groups is {groups}; use a number that divides the {in_channels} input and {filters} output channels"
+        )
+    if input.shape[-3] != in_channels:
+        raise ArgumentError(
+            f"input has {input.shape[-3]} channels but weight of shape {tuple(weight.shape)} with groups {groups} "
+            f"takes {in_channels}"
+        )
+    if bias is not None and tuple(bias.shape) != (filters,):
+        raise ArgumentError(f"bias has shape {tuple(bias.shape)}; use ({filters},), one number per filter")
