@@ -1,4 +1,4 @@
-"""Down and up as modules: each holds the arguments of the function of the same name in `downup.ops` and calls it."""
+"""Down and up as modules: each holds the arguments of its function in `downup.ops`, and calls it."""
 
 from downup.nn.convolve import Conv2d, ConvTranspose2d, ResizeConv2d, bilinear_weight_
 from downup.nn.rearrange import PixelShuffle, PixelUnshuffle

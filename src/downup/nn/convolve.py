@@ -49,7 +49,7 @@ class Conv2d(torch.nn.Conv2d):
         super().__init__(
             in_channels, out_channels, kernel, step, 0, apart, groups, bias, padding_mode, device, dtype
         )
-        self.padding = _plain(padding)
+        self.padding: Any = _plain(padding)
 
     def forward(self, input: Tensor) -> Tensor:
         """[batch, in_channels, rows, columns] -> [batch, out_channels, new_rows, new_columns]."""
@@ -106,7 +106,7 @@ class ConvTranspose2d(torch.nn.ConvTranspose2d):
             device,
             dtype,
         )
-        self.padding = _plain(padding)
+        self.padding: Any = _plain(padding)
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
         """[batch, in_channels, rows, columns] -> [batch, out_channels, new_rows, new_columns].
@@ -172,16 +172,17 @@ class ResizeConv2d(Conv2d):
 
     def extra_repr(self) -> str:
         """The arguments, for printing."""
-        return f"{super().extra_repr()}, scale_factor={self.scale_factor}, mode={self.mode!r}"
+        convolution: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        return f"{convolution}, scale_factor={self.scale_factor}, mode={self.mode!r}"
 
 
 def bilinear_weight_(weight: Tensor) -> Tensor:
-    """Fill the weight of a transposed convolution so that it interpolates bilinearly, each channel on its own.
+    """Fill the weight of a transposed convolution so that it interpolates each channel bilinearly.
 
     Convention: exact away from the borders for kernel 2 * stride - stride % 2 with "same" padding.
 
     Args:
-        weight: [channels, channels, rows, columns], or [channels, 1, rows, columns] for one group per channel.
+        weight: [channels, channels, rows, columns], or [channels, 1, rows, columns] with groups=channels.
 
     Returns:
         `weight` itself.

@@ -72,7 +72,7 @@ class BlurPool2d(Module):
         self.stride = stride
 
     def forward(self, input: Tensor) -> Tensor:
-        """[batch, channels, rows, columns] -> [batch, channels, ceil(rows / stride), ceil(columns / stride)]."""
+        """[batch, channels, rows, columns] -> [batch, channels, new_rows, new_columns]."""
         return ops.blur_pool2d(input, taps=self.taps, stride=self.stride)
 
     def extra_repr(self) -> str:

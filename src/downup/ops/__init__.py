@@ -1,8 +1,8 @@
-"""Down and up as functions on torch tensors, with gradients: names, order and defaults of `torch.nn.functional`.
+"""Down and up as functions on torch tensors, with gradients; called as those of `torch.nn.functional`.
 
 Four families, a down and an up in each: resample (fixed weights), select (data-dependent), rearrange (a
-permutation) and convolve (learned weights). None of them calls `torch.nn.functional` by name at run time, so its
-functions may be replaced by these.
+permutation) and convolve (learned weights). None of them looks a function up in `torch.nn.functional` at run
+time, so those may be replaced by these.
 """
 
 from downup.ops.convolve import conv2d, conv_transpose2d, resize_conv2d

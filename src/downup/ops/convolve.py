@@ -38,8 +38,8 @@ def conv2d(
 
     out = floor((n + before + after - dilation * (kernel - 1) - 1) / stride) + 1 along each axis.
 
-    Convention: zeros outside the image. "same" gives ceil(n / stride) samples at any stride, with the odd pixel
-    of padding at the bottom and right ("same_lower": at the top and left).
+    Convention: zeros outside the image. "same" gives ceil(n / stride) samples at any stride, with the odd
+    pixel of padding at the bottom and right ("same_lower": at the top and left).
 
     Args:
         input: [batch, in_channels, rows, columns] or [in_channels, rows, columns].
@@ -106,8 +106,8 @@ def conv_transpose2d(
 
     out = stride * (n - 1) + dilation * (kernel - 1) + 1 - before - after + output_padding along each axis.
 
-    Convention: "same" is the transpose of a "same" convolution: n * stride samples, or any `output_size` that the
-    convolution would have brought to n.
+    Convention: "same" is the transpose of a "same" convolution: n * stride samples, or any `output_size` that
+    the convolution would have brought to n.
 
     Args:
         input: [batch, in_channels, rows, columns] or [in_channels, rows, columns].
@@ -200,7 +200,8 @@ def resize_conv2d(
 def _check_images(name: str, images: Tensor) -> None:
     if images.dim() not in (3, 4):
         raise ArgumentError(
-            f"{name} has shape {tuple(images.shape)}; use [batch, channels, rows, columns] or [channels, rows, columns]"
+            f"{name} has shape {tuple(images.shape)}; use [batch, channels, rows, columns] "
+            f"or [channels, rows, columns]"
         )
 
 
@@ -211,12 +212,13 @@ def _check_weight(
         raise ArgumentError(f"weight has shape {tuple(weight.shape)}; use four dimensions")
     if groups < 1 or filters % groups or in_channels % groups:
         raise ArgumentError(
-            f"groups is {groups}; use a number that divides the {in_channels} input and {filters} output channels"
+            f"groups is {groups}; use a number that divides the {in_channels} input channels and "
+            f"the {filters} output channels"
         )
     if input.shape[-3] != in_channels:
         raise ArgumentError(
-            f"input has {input.shape[-3]} channels but weight of shape {tuple(weight.shape)} with groups {groups} "
-            f"takes {in_channels}"
+            f"input has {input.shape[-3]} channels but weight of shape {tuple(weight.shape)} takes "
+            f"{in_channels} with groups {groups}"
         )
     if bias is not None and tuple(bias.shape) != (filters,):
         raise ArgumentError(f"bias has shape {tuple(bias.shape)}; use ({filters},), one number per filter")

@@ -30,8 +30,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     Source: Shi et al., "Real-Time Single Image and Video Super-Resolution ...", CVPR 2016.
 
     >>> import torch
-    >>> pixel_unshuffle(torch.arange(4.).view(1, 1, 2, 2), 2).flatten(), pixel_unshuffle(torch.ones(1, 2, 4, 6), 2).shape
-    (tensor([0., 1., 2., 3.]), torch.Size([1, 8, 2, 3]))
+    >>> pixel_unshuffle(torch.arange(4.0).view(1, 1, 2, 2), 2).flatten()
+    tensor([0., 1., 2., 3.])
     """
     shuffle_shape(input.shape, downscale_factor, "down")
     return _pixel_unshuffle(input, downscale_factor)

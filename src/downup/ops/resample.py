@@ -11,12 +11,13 @@ from torch import Tensor
 from torch import constant_pad_nd as _zero_pad
 from torch import conv2d as _conv2d
 from torch._C._nn import avg_pool2d as _avg_pool2d
-from torch._C._nn import reflection_pad2d as _reflection_pad2d
-from torch._C._nn import replication_pad2d as _replication_pad2d
 from torch.nn.functional import interpolate as _interpolate
 
 from downup.errors import ArgumentError
 from downup.geometry import Padding, pair, pool_padding, upsample_shape, window_out_size
+
+_reflection_pad2d = torch.ops.aten.reflection_pad2d.default
+_replication_pad2d = torch.ops.aten.replication_pad2d.default
 
 
 def avg_pool2d(
@@ -30,7 +31,7 @@ def avg_pool2d(
 ) -> Tensor:
     """Average each window of each channel.
 
-    out = floor((n + before + after - kernel) / stride) + 1 along each axis; see `downup.geometry` for `ceil_mode`.
+    out = floor((n + before + after - kernel) / stride) + 1 along each axis.
 
     Convention: zeros outside the image, counted in the average if `count_include_pad`. With "same" and
     "same_lower" padding is never counted, as in TensorFlow and Keras: a constant image stays constant.
@@ -39,9 +40,9 @@ def avg_pool2d(
         input: [batch, channels, rows, columns] or [channels, rows, columns], floating.
         kernel_size: a number or (rows, columns), at least 1.
         stride: the same; `kernel_size` unless given.
-        padding: a number, (rows, columns), ((top, bottom), (left, right)), "valid", "same" or "same_lower"; at
-            most half the window on each side.
-        ceil_mode: round the number of windows up; the last one must start inside the image or the padding before.
+        padding: a number, (rows, columns), ((top, bottom), (left, right)), "valid", "same" or "same_lower";
+            at most half the window on each side.
+        ceil_mode: round the number of windows up, but let none start in the padding after the image.
         count_include_pad: whether padding counts as samples of value zero.
         divisor_override: divides the sums instead of the number of samples.
 
@@ -58,7 +59,8 @@ def avg_pool2d(
     """
     if input.dim() not in (3, 4):
         raise ArgumentError(
-            f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns] or [channels, rows, columns]"
+            f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns] "
+            f"or [channels, rows, columns]"
         )
     if divisor_override is not None and divisor_override == 0:
         raise ArgumentError("divisor_override is 0; use any other number, or None")
@@ -120,7 +122,7 @@ def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2) -> Tensor:
     step = pair("stride", stride, 1)
     if input.dim() not in (3, 4) or input.shape[-1] < 1 or input.shape[-2] < 1:
         raise ArgumentError(
-            f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns] with at least one pixel"
+            f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns], one pixel or more"
         )
     before, after = (taps - 1) // 2, taps // 2
     padded = input
@@ -162,9 +164,10 @@ def interpolate(
 
     out = `size`, or floor(n * scale_factor).
 
-    Convention: pixels are squares, so output i lies at (i + 0.5) * n / out - 0.5 of the input; with `align_corners`
-    at i * (n - 1) / (out - 1). Edges are repeated. "nearest" takes sample floor(i * n / out), "nearest-exact" the
-    nearest centre.
+    Convention: pixels are squares, so output i lies at (i + 0.5) * n / out - 0.5 of the input; with
+    `align_corners` at i * (n - 1) / (out - 1). Edges are repeated. "nearest" takes sample floor(i * n / out),
+    "nearest-exact" the nearest centre. With a `scale_factor` that is not whole, 1 / scale_factor stands for
+    n / out unless `recompute_scale_factor`.
 
     Args:
         input: [batch, channels, rows, columns], floating (or uint8 where torch takes it).
@@ -179,7 +182,7 @@ def interpolate(
         [batch, channels, new_rows, new_columns], dtype of `input`.
 
     Raises:
-        ArgumentError: not exactly one of `size` and `scale_factor`, an unknown mode, or an option it has no use for.
+        ArgumentError: not exactly one of `size` and `scale_factor`, an unknown mode, or an idle option.
 
     Gradient: the transpose of the same weights.
 
