@@ -1,0 +1,136 @@
+#include "check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <algorithm>
+
+namespace downup {
+namespace {
+
+thread_local char last_error[512] = "";
+
+// With these bounds no place computed from a window overflows.
+constexpr int64_t kLargestArgument = INT32_MAX;
+constexpr int64_t kLargestPadding = int64_t{1} << 30;
+constexpr const char* kAxisNames[4] = {"batch", "channel", "row", "column"};
+
+}  // namespace
+
+int32_t set_error(int32_t code, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(last_error, sizeof last_error, format, arguments);
+  va_end(arguments);
+  return code;
+}
+
+int64_t element_bytes(int32_t type) {
+  switch (type) {
+    case DU_FLOAT32: return 4;
+    case DU_FLOAT64: return 8;
+    case DU_BFLOAT16: return 2;
+    case DU_UINT8: return 1;
+    case DU_INT64: return 8;
+    default: return 0;
+  }
+}
+
+bool check_view(const du_view* view, const char* name) {
+  if (!view) return !set_error(DU_BAD_ARGUMENT, "%s is NULL; give a view", name);
+  if (!element_bytes(view->type)) return !set_error(DU_BAD_ARGUMENT, "%s has type %d; use one of the DU_ types", name, view->type);
+  for (int i = 0; i < 4; ++i) {
+    if (view->sizes[i] < (i == 0 ? 0 : 1) || view->sizes[i] > kLargestArgument) {
+      return !set_error(DU_BAD_ARGUMENT, "%s has %lld in its %s size; use %d to %lld", name,
+                        static_cast<long long>(view->sizes[i]), kAxisNames[i], i == 0 ? 0 : 1, static_cast<long long>(kLargestArgument));
+    }
+  }
+  // The bytes between the first and the last element must be countable, and so must the elements.
+  int64_t elements = 1, reach = 0;
+  for (int i = 0; i < 4; ++i) {
+    int64_t step;
+    const int64_t length = view->strides[i] == INT64_MIN ? INT64_MAX : view->strides[i] < 0 ? -view->strides[i] : view->strides[i];
+    if (__builtin_mul_overflow(elements, std::max<int64_t>(view->sizes[i], 1), &elements) ||
+        __builtin_mul_overflow(length, std::max<int64_t>(view->sizes[i], 1) - 1, &step) || __builtin_add_overflow(reach, step, &reach) ||
+        reach > INT64_MAX / 16 || elements > INT64_MAX / 16) {
+      return !set_error(DU_BAD_ARGUMENT, "%s has sizes [%lld, %lld, %lld, %lld] that overflow; use sizes that fit in memory", name,
+                        static_cast<long long>(view->sizes[0]), static_cast<long long>(view->sizes[1]),
+                        static_cast<long long>(view->sizes[2]), static_cast<long long>(view->sizes[3]));
+    }
+  }
+  if (!view->data && view->sizes[0] > 0) return !set_error(DU_BAD_ARGUMENT, "%s has no data", name);
+  return true;
+}
+
+bool check_output(const du_view* view, const char* name) {
+  if (!check_view(view, name)) return false;
+  // Ordered by stride, each step must pass over everything before it.
+  int order[4] = {0, 1, 2, 3};
+  const auto length = [&](int i) { return view->strides[i] < 0 ? -view->strides[i] : view->strides[i]; };
+  std::sort(order, order + 4, [&](int a, int b) { return length(a) < length(b); });
+  int64_t covered = 0;
+  for (int i : order) {
+    if (view->sizes[i] < 2) continue;
+    if (length(i) <= covered) {
+      return !set_error(DU_BAD_ARGUMENT, "%s overlaps itself along its %s axis (stride %lld); write to memory of its own", name,
+                        kAxisNames[i], static_cast<long long>(view->strides[i]));
+    }
+    covered += length(i) * (view->sizes[i] - 1);
+  }
+  return true;
+}
+
+bool check_window(const du_window* window) {
+  if (!window) return !set_error(DU_BAD_ARGUMENT, "window is NULL");
+  for (int i = 0; i < 2; ++i) {
+    const char* axis = kAxisNames[2 + i];
+    const struct {
+      const char* name;
+      int64_t value, lowest, highest;
+    } fields[] = {{"size", window->size[i], 1, kLargestArgument},
+                  {"stride", window->stride[i], 1, kLargestArgument},
+                  {"dilation", window->dilation[i], 1, kLargestArgument},
+                  {"padding before", window->pad_before[i], 0, kLargestPadding},
+                  {"padding after", window->pad_after[i], 0, kLargestPadding}};
+    for (const auto& field : fields) {
+      if (field.value < field.lowest || field.value > field.highest) {
+        return !set_error(DU_BAD_ARGUMENT, "window %s is %lld along the %s axis; use %lld to %lld", field.name,
+                          static_cast<long long>(field.value), axis, static_cast<long long>(field.lowest),
+                          static_cast<long long>(field.highest));
+      }
+    }
+  }
+  return true;
+}
+
+int64_t window_out_size(int64_t in_size, const du_window& window, int axis) {
+  const int64_t before = window.pad_before[axis], after = window.pad_after[axis], stride = window.stride[axis];
+  const int64_t extent = window.dilation[axis] * (window.size[axis] - 1) + 1;
+  const int64_t room = in_size + before + after - extent;
+  int64_t out = room >= 0 ? room / stride + 1 : 0;
+  if (window.ceil_mode) {
+    // room may be negative by less than a stride: the first window then hangs over the end.
+    out = room > -stride ? (room + stride - 1) / stride + 1 : 0;
+    if (out > 0 && (out - 1) * stride >= in_size + before) --out;
+  }
+  if (out >= 1) return out;
+  set_error(DU_BAD_ARGUMENT,
+            "the window spans %lld %ss but the padded input has only %lld; use a smaller window or dilation, or more padding",
+            static_cast<long long>(extent), kAxisNames[2 + axis], static_cast<long long>(in_size + before + after));
+  return -1;
+}
+
+Span span_of(const du_view& view) {
+  if (view.sizes[0] == 0) return {0, 0};
+  const int64_t bytes = element_bytes(view.type);
+  Span span{0, bytes};
+  for (int i = 0; i < 4; ++i) {
+    const int64_t way = view.strides[i] * (view.sizes[i] - 1) * bytes;
+    (way < 0 ? span.begin : span.end) += way;
+  }
+  return span;
+}
+
+}  // namespace downup
+
+extern "C" const char* du_last_error(void) { return downup::last_error; }

@@ -1,0 +1,32 @@
+// All checks of arguments, once. Each returns false after set_error() when its argument is out of range.
+#pragma once
+
+#include "downup.h"
+
+namespace downup {
+
+// Keeps the sentence for du_last_error(); returns the code, so that an entry can `return set_error(...)`.
+int32_t set_error(int32_t code, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+// Sizes of 1 to 2^31 - 1, the batch also 0; extents that no index overflows; data present unless empty.
+bool check_view(const du_view* view, const char* name);
+
+// The same for a view that is written to: no two of its elements may share memory.
+bool check_output(const du_view* view, const char* name);
+
+// Window sizes, strides and dilations of 1 to 2^31 - 1, paddings of 0 to 2^30.
+bool check_window(const du_window* window);
+
+// floor((in + paddings - dilation * (size - 1) - 1) / stride) + 1, or rounded up with ceil_mode, when the last window must still
+// start on the input or the padding before it. -1 with an error where no window fits.
+int64_t window_out_size(int64_t in_size, const du_window& window, int axis);
+
+// Where all of a view's elements lie, in bytes from its data: [begin, end).
+struct Span {
+  int64_t begin, end;
+};
+Span span_of(const du_view& view);
+
+int64_t element_bytes(int32_t type);
+
+}  // namespace downup

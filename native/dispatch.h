@@ -1,0 +1,15 @@
+// The kernels of the instruction set in use.
+#pragma once
+
+#include "select/call.h"
+
+namespace downup {
+
+struct Kernels {
+  const char* isa;
+  const SelectKernels* select;  // [kElementTypes]
+};
+
+const Kernels& active_kernels();
+
+}  // namespace downup

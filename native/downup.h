@@ -1,0 +1,97 @@
+/* The one C interface of downup. Python reads the lines between the two markers, so they hold plain declarations only.
+ *
+ * Every function returns 0, or an error code whose sentence du_last_error() gives. No argument makes one read or write
+ * outside the views it was given. `threads` is the most threads a call may use, at least 1.
+ */
+#ifndef DOWNUP_H
+#define DOWNUP_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+/* declarations begin */
+
+enum { DU_OK = 0, DU_BAD_ARGUMENT = 1, DU_BAD_POSITION = 2, DU_OUT_OF_MEMORY = 3 };
+
+enum { DU_FLOAT32 = 0, DU_FLOAT64 = 1, DU_BFLOAT16 = 2, DU_UINT8 = 3, DU_INT64 = 4 };
+
+/* Where an array of [batch, channel, row, column] lies in memory. Strides are in elements and may describe
+ * channels-first, channels-last or any other layout; a view that is written to must not overlap itself. */
+typedef struct du_view {
+  void* data;
+  int64_t sizes[4];
+  int64_t strides[4];
+  int32_t type;
+} du_view;
+
+/* A sliding window; index 0 is the row axis, 1 the column axis. Tap k of output sample i reads input sample
+ * i * stride - pad_before + k * dilation. pad_after counts for the output size only. */
+typedef struct du_window {
+  int64_t size[2];
+  int64_t stride[2];
+  int64_t pad_before[2];
+  int64_t pad_after[2];
+  int64_t dilation[2];
+  int32_t ceil_mode;
+} du_window;
+
+/* Version of this interface; it changes when a declaration does. */
+int32_t du_interface_version(void);
+
+/* The sentence for the last error of the calling thread. */
+const char* du_last_error(void);
+
+/* The instruction sets this library was built for and this processor runs, best first: du_isa_name(0), (1), ...
+ * until NULL. du_isa_select takes one of these names; du_isa_active tells the one in use. */
+const char* du_isa_name(int32_t index);
+int32_t du_isa_select(const char* name);
+const char* du_isa_active(void);
+
+/* Runs tasks on the threads of a host that already has some (the signature of libgomp's GOMP_parallel), so that two pools do
+ * not fight for the same cores; NULL goes back to the library's own. */
+void du_threads_borrow(void (*parallel)(void (*task)(void*), void* data, unsigned threads, unsigned flags));
+
+/* Number of output samples along one axis (0 row, 1 column), or -1 with an error. */
+int64_t du_window_out_size(int64_t in_size, const du_window* window, int32_t axis);
+
+/* select: max_pool2d and max_unpool2d. Positions come in two forms, told apart by their view's type:
+ *   DU_INT64  flat: row * columns + column of the chosen sample in its plane (-1 where a window saw only padding);
+ *   DU_UINT8  offset in the window: tap_row * window columns + tap_column, for windows of at most 256 taps.
+ * in, out, gradients: DU_FLOAT32, DU_FLOAT64 or DU_BFLOAT16, all of one type. */
+
+/* in [n, c, h, w] -> out and positions [n, c, out_h, out_w]. The first of equal samples wins; NaN wins over all, the last
+ * NaN over earlier ones, as in PyTorch. positions->data may be NULL. */
+int32_t du_max_pool2d(const du_view* in, const du_view* out, const du_view* positions, const du_window* window,
+                      int64_t threads);
+
+/* grad_out and positions [n, c, out_h, out_w] -> grad_in [n, c, h, w]: each gradient is added where its sample was taken,
+ * in the order of the outputs. A position outside its own window is refused. */
+int32_t du_max_pool2d_backward(const du_view* grad_out, const du_view* positions, const du_view* grad_in,
+                               const du_window* window, int64_t threads);
+
+/* The transpose of du_max_pool2d_backward: values [n, c, h, w] -> taken [n, c, out_h, out_w], the value at each position. */
+int32_t du_max_pool2d_take(const du_view* values, const du_view* positions, const du_view* taken,
+                           const du_window* window, int64_t threads);
+
+/* in and positions [n, c, pooled_h, pooled_w] -> out [n, c, h, w], zero where no position points. Where several point to
+ * one place, the last one is kept. Flat positions may point anywhere in the plane. */
+int32_t du_max_unpool2d(const du_view* in, const du_view* positions, const du_view* out, const du_window* window,
+                        int64_t threads);
+
+/* grad_out [n, c, h, w] -> grad_in [n, c, pooled_h, pooled_w]: the gradient at each position, zero for a sample that a
+ * later one replaced. */
+int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_view* positions, const du_view* grad_in,
+                                 const du_window* window, int64_t threads);
+
+/* declarations end */
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DOWNUP_H */

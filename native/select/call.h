@@ -1,0 +1,41 @@
+// What the select kernels share: a plane, the samples taken from its windows, and where each was taken.
+#pragma once
+
+#include <stdint.h>
+
+namespace downup {
+
+// One axis of a sliding window over `in` samples giving `out` windows.
+struct Axis {
+  int64_t in, out, size, stride, before, dilation;
+};
+
+// The plane is the large side, the samples the small one; strides are those of [batch, channel, row, column].
+struct SelectCall {
+  int64_t batch, channels;
+  Axis rows, columns;
+  void* plane;
+  int64_t plane_strides[4];
+  void* samples;
+  int64_t sample_strides[4];
+  void* positions;
+  int64_t position_strides[4];
+};
+
+enum PositionForm { kNoPositions, kOffsets, kFlat };
+
+// The kernels of one instruction set for one element type; each runs on at most `threads` threads. Those that read positions
+// return how many of them lay where they may: the caller compares that with the number of windows.
+struct SelectKernels {
+  int64_t (*max)(const SelectCall& call, PositionForm form, int64_t threads);
+  int64_t (*take)(const SelectCall& call, PositionForm form, int64_t threads);
+  int64_t (*add_back)(const SelectCall& call, PositionForm form, int64_t threads);
+  int64_t (*put_back)(const SelectCall& call, PositionForm form, int64_t threads);
+  int64_t (*put_anywhere)(const SelectCall& call, PositionForm form, int64_t threads);
+  // `seen` holds one bit for every place of every plane; its contents are lost.
+  int64_t (*take_kept)(const SelectCall& call, PositionForm form, uint8_t* seen, int64_t threads);
+};
+
+enum ElementType { kFloat32, kFloat64, kBfloat16, kElementTypes };
+
+}  // namespace downup

@@ -1,0 +1,122 @@
+// Which taps of a window lie on the plane, and how a tap is written down as a position.
+#pragma once
+
+#include "../simd.h"
+#include "call.h"
+
+namespace downup {
+namespace DU_ISA {
+
+DU_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+DU_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Division rounding down and up, for b > 0.
+DU_INLINE int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+DU_INLINE int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
+
+struct Range {
+  int64_t begin, end;
+};
+
+DU_INLINE int64_t window_start(const Axis& axis, int64_t window) { return window * axis.stride - axis.before; }
+
+// The taps of a window that fall on the plane; empty where the window sees padding only.
+DU_INLINE Range taps_inside(const Axis& axis, int64_t window) {
+  const int64_t start = window_start(axis, window);
+  const int64_t begin = start >= 0 ? 0 : ceil_div(-start, axis.dilation);
+  const int64_t end = smaller(axis.size, floor_div(axis.in - 1 - start, axis.dilation) + 1);
+  return {begin, larger(begin, end)};
+}
+
+// The windows that lie on the plane with all their taps.
+DU_INLINE Range windows_inside(const Axis& axis) {
+  const int64_t begin = smaller(axis.out, ceil_div(axis.before, axis.stride));
+  const int64_t last = floor_div(axis.in - 1 - (axis.size - 1) * axis.dilation + axis.before, axis.stride);
+  return {begin, larger(begin, smaller(axis.out, last + 1))};
+}
+
+// The windows that may have a tap on sample `at`: those of them for which (at - window_start) is a multiple of dilation.
+DU_INLINE Range windows_over(const Axis& axis, int64_t at) {
+  const int64_t begin = larger(0, ceil_div(at + axis.before - (axis.size - 1) * axis.dilation, axis.stride));
+  const int64_t end = smaller(axis.out, floor_div(at + axis.before, axis.stride) + 1);
+  return {begin, larger(begin, end)};
+}
+
+// A position is base(window) + code(tap): for offsets base is 0 and the code counts taps, for flat positions base is the
+// place of tap (0, 0) in the plane and the code the way from there.
+template <class P>
+struct PositionRule;
+
+template <>
+struct PositionRule<uint8_t> {
+  explicit DU_INLINE PositionRule(const SelectCall& call) : tap_columns(call.columns.size) {}
+  DU_INLINE int64_t base(int64_t, int64_t) const { return 0; }
+  DU_INLINE int64_t code(int64_t tap_row, int64_t tap_column) const { return tap_row * tap_columns + tap_column; }
+  static constexpr int64_t kNowhere = 0;
+  DU_INLINE int64_t column_step() const { return 0; }
+  int64_t tap_columns;
+};
+
+template <>
+struct PositionRule<int64_t> {
+  explicit DU_INLINE PositionRule(const SelectCall& call) : rows(call.rows), columns(call.columns) {}
+  DU_INLINE int64_t base(int64_t window_row, int64_t window_column) const {
+    return window_start(rows, window_row) * columns.in + window_start(columns, window_column);
+  }
+  DU_INLINE int64_t code(int64_t tap_row, int64_t tap_column) const {
+    return tap_row * rows.dilation * columns.in + tap_column * columns.dilation;
+  }
+  static constexpr int64_t kNowhere = -1;
+  DU_INLINE int64_t column_step() const { return columns.stride; }
+  const Axis& rows;
+  const Axis& columns;
+};
+
+// Codes of a vector of positions, position - base - step * lane, as lanes that compare with a code.
+template <class T>
+struct Codes {
+  using Mask = typename Element<T>::Mask;
+  static constexpr int64_t kLanes = Element<T>::kLanes;
+  using Wide = Vector<int64_t, kLanes>;
+
+  static DU_INLINE Wide ramp() {
+    Wide lanes;
+    for (int64_t i = 0; i < kLanes; ++i) lanes[i] = i;
+    return lanes;
+  }
+  static DU_INLINE Mask load(const uint8_t* p, int64_t, int64_t) {
+    return __builtin_convertvector(load_as<Vector<uint8_t, kLanes>>(p), Mask);
+  }
+  static DU_INLINE Wide load(const int64_t* p, int64_t base, int64_t step) {
+    return load_as<Wide>(p) - base - ramp() * step;
+  }
+  static DU_INLINE void store(uint8_t* p, const Mask& code, int64_t, int64_t) {
+    store_as(p, __builtin_convertvector(code, Vector<uint8_t, kLanes>));
+  }
+  static DU_INLINE void store(int64_t* p, const Mask& code, int64_t base, int64_t step) {
+    store_as(p, __builtin_convertvector(code, Wide) + base + ramp() * step);
+  }
+  static DU_INLINE Mask equal(const Mask& codes, int64_t code) {
+    return codes == static_cast<typename Element<T>::Integer>(code);
+  }
+  template <class W, class = decltype(W() + 0)>
+  static DU_INLINE Mask equal(const W& codes, int64_t code) {
+    return __builtin_convertvector(codes == code, Mask);
+  }
+};
+
+// How many lanes of a sum of masks (each 0 or -1) were true.
+template <class Mask>
+DU_INLINE int64_t count_lanes(const Mask& sum) {
+  int64_t total = 0;
+  for (uint64_t i = 0; i < sizeof(Mask) / sizeof(sum[0]); ++i) total -= static_cast<int64_t>(sum[i]);
+  return total;
+}
+
+// Lanes of 32 bits hold the code of a flat position only on planes of fewer than 2^31 samples.
+DU_INLINE bool codes_fit(const SelectCall& call, bool is_flat, bool is_wide) {
+  return !is_flat || is_wide || call.rows.in <= INT32_MAX / call.columns.in;
+}
+
+}  // namespace DU_ISA
+}  // namespace downup

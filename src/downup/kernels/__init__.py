@@ -1,0 +1,114 @@
+"""The door to the native kernels: reads `downup.h`, loads the library beside it, turns its errors into exceptions.
+
+Knows addresses, sizes and strides, and no framework. `DOWNUP_ISA` forces an instruction set (`avx512`, `avx2` or
+`plain`); otherwise the best one that this processor runs is used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cffi
+import numpy as np
+
+from downup.errors import ArgumentError, DownupError
+
+_INTERFACE_VERSION = 1
+_LIBRARY = "libdownup.dylib" if sys.platform == "darwin" else "libdownup.so"
+
+FLOAT32, FLOAT64, BFLOAT16, UINT8, INT64 = range(5)
+_NUMPY_TYPES = {"float32": FLOAT32, "float64": FLOAT64, "uint8": UINT8, "int64": INT64}
+
+
+def _installed(name: str) -> Path:
+    # In an editable installation the package lies in two folders: the sources, and what was built from them.
+    folders = [Path(folder) / "kernels" for folder in sys.modules["downup"].__path__]
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise DownupError(
+        f"{name} is not in {' or '.join(map(str, folders))}; install downup with pip, which builds it"
+    )
+
+
+def _declarations(header: str) -> str:
+    begin, end = "/* declarations begin */", "/* declarations end */"
+    return header[header.index(begin) + len(begin) : header.index(end)]
+
+
+ffi = cffi.FFI()
+ffi.cdef(_declarations(_installed("downup.h").read_text(encoding="utf-8")))
+lib: Any = ffi.dlopen(str(_installed(_LIBRARY)))
+if lib.du_interface_version() != _INTERFACE_VERSION:
+    raise DownupError(
+        f"{_installed(_LIBRARY)} has interface {lib.du_interface_version()}, but this package needs "
+        f"{_INTERFACE_VERSION}; install downup again"
+    )
+
+
+def check(code: int) -> None:
+    """Raise what the library says about the call that returned `code`, unless it succeeded."""
+    if code:
+        raise ArgumentError(ffi.string(lib.du_last_error()).decode())
+
+
+def available_isas() -> list[str]:
+    """The instruction sets that were built and run here, best first."""
+    names = []
+    while (name := lib.du_isa_name(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
+    return names
+
+
+def active_isa() -> str:
+    """The instruction set in use."""
+    return str(ffi.string(lib.du_isa_active()).decode())
+
+
+def select_isa(name: str) -> None:
+    """Use another instruction set from now on, in all threads; the selecting kernels give the same bits on each."""
+    if name not in available_isas():
+        raise ArgumentError(f"DOWNUP_ISA is {name!r}; use one of {', '.join(available_isas())}")
+    check(lib.du_isa_select(name.encode()))
+
+
+if "DOWNUP_ISA" in os.environ:
+    select_isa(os.environ["DOWNUP_ISA"])
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window: (rows, columns) of everything; tap k of window i reads i * stride - pad_before + k * dilation."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    pad_before: tuple[int, int] = (0, 0)
+    pad_after: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    ceil_mode: bool = False
+
+    @cached_property
+    def native(self) -> Any:
+        """The `du_window` that the C functions read."""
+        fields = (self.size, self.stride, self.pad_before, self.pad_after, self.dilation, self.ceil_mode)
+        try:
+            return ffi.new("du_window *", fields)
+        except OverflowError:
+            raise ArgumentError(f"{self} has a number beyond 2**63; use at most 2**31 - 1") from None
+
+
+def view(address: int, sizes: Sequence[int], strides: Sequence[int], element_type: int) -> Any:
+    """A `du_view`: four sizes and four strides, in elements, of the memory at `address`."""
+    return ffi.new("du_view *", (ffi.cast("void *", address), sizes, strides, element_type))
+
+
+def array_view(array: np.ndarray[Any, Any]) -> Any:
+    """A `du_view` of a four-dimensional NumPy array; the array must outlive it."""
+    strides = [stride // array.itemsize for stride in array.strides]
+    return view(array.ctypes.data, array.shape, strides, _NUMPY_TYPES[array.dtype.name])

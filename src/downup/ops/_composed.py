@@ -1,0 +1,129 @@
+"""The selecting operators in torch's own functions, for devices and types that the kernels do not know.
+
+The same values, positions and gradients as the kernels give, at torch's speed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from downup.errors import ArgumentError
+from downup.kernels import Window
+
+_pool = torch.ops.aten.max_pool2d_with_indices.default
+_pad = torch.ops.aten.constant_pad_nd.default
+
+
+def max_pool2d(x: Tensor, window: Window, out_size: tuple[int, int], compact: bool) -> tuple[Tensor, Tensor]:
+    """Values [n, c, *out_size] and their positions, offsets when `compact`."""
+    rows, columns = x.shape[2:]
+    # Padded so that exactly these windows fit, whatever the sides and the rounding.
+    extra = []
+    for i in (1, 0):
+        reach = (out_size[i] - 1) * window.stride[i] + window.dilation[i] * (window.size[i] - 1) + 1
+        extra += [window.pad_before[i], reach - window.pad_before[i] - x.shape[2 + i]]
+    lowest = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+    padded = _pad(x, extra, lowest)
+    pooled, flat = _pool(padded, window.size, window.stride, 0, window.dilation)
+    y = torch.div(flat, padded.shape[3], rounding_mode="floor") - window.pad_before[0]
+    at = flat % padded.shape[3] - window.pad_before[1]
+    # Where all is as low as the padding, torch may point into the padding: the first tap on the plane is meant.
+    first_y, first_x = (_first_tap(window, i, out_size[i], x.device) for i in (0, 1))
+    first_y = first_y.view(-1, 1).expand_as(y)
+    first_x = first_x.expand_as(at)
+    is_outside = (y < 0) | (y >= rows) | (at < 0) | (at >= columns)
+    y, at = torch.where(is_outside, first_y, y), torch.where(is_outside, first_x, at)
+    is_empty = (first_y >= rows) | (first_x >= columns)
+    layout = torch._prims_common.suggest_memory_format(x)
+    if compact:
+        start_y, start_x = (_starts(window, i, out_size[i], x.device) for i in (0, 1))
+        tap_y = torch.div(y - start_y.view(-1, 1), window.dilation[0], rounding_mode="floor")
+        tap_x = torch.div(at - start_x, window.dilation[1], rounding_mode="floor")
+        positions = (tap_y * window.size[1] + tap_x).masked_fill(is_empty, 0).to(torch.uint8)
+    else:
+        positions = (y * columns + at).masked_fill(is_empty, -1)
+    return pooled.contiguous(memory_format=layout), positions.contiguous(memory_format=layout)
+
+
+def _starts(window: Window, axis: int, count: int, device: torch.device) -> Tensor:
+    return torch.arange(count, device=device) * window.stride[axis] - window.pad_before[axis]
+
+
+def _first_tap(window: Window, axis: int, count: int, device: torch.device) -> Tensor:
+    start, dilation = _starts(window, axis, count, device), window.dilation[axis]
+    before = torch.div(-start + dilation - 1, dilation, rounding_mode="floor").clamp(min=0)
+    return start + before * dilation
+
+
+def _places(positions: Tensor, window: Window, size: Any, *, is_pooling: bool) -> tuple[Tensor, Tensor]:
+    """Flat place of each position in a plane of `size`, and whether it has one: a window of padding alone has none."""
+    first_y = _first_tap(window, 0, positions.shape[2], positions.device).view(-1, 1)
+    first_x = _first_tap(window, 1, positions.shape[3], positions.device)
+    has_place = (
+        ((first_y < size[0]) & (first_x < size[1])).expand(positions.shape)
+        if is_pooling
+        else torch.ones_like(positions, dtype=torch.bool)
+    )
+    if positions.dtype == torch.uint8:
+        offsets = positions.long()
+        tap_y, tap_x = torch.div(offsets, window.size[1], rounding_mode="floor"), offsets % window.size[1]
+        y = _starts(window, 0, positions.shape[2], positions.device).view(-1, 1) + tap_y * window.dilation[0]
+        x = _starts(window, 1, positions.shape[3], positions.device) + tap_x * window.dilation[1]
+        is_bad = (tap_y >= window.size[0]) | (y < 0) | (y >= size[0]) | (x < 0) | (x >= size[1])
+        flat = y * size[1] + x
+    else:
+        flat = positions
+        is_bad = (flat < 0) | (flat >= size[0] * size[1])
+    if bool((is_bad & has_place).any()):
+        raise ArgumentError(
+            f"{int((is_bad & has_place).sum())} of {is_bad.numel()} positions lie outside the plane of "
+            f"{size[0]} x {size[1]}; use the positions and the size of the pooling that is undone"
+        )
+    return flat.masked_fill(~has_place, 0), has_place
+
+
+def _put(values: Tensor, flat: Tensor, size: Any) -> Tensor:
+    plane = values.new_zeros((*values.shape[:2], size[0] * size[1]))
+    plane = plane.scatter_add(2, flat.flatten(2), values.flatten(2)).unflatten(2, tuple(size))
+    return plane.contiguous(memory_format=torch._prims_common.suggest_memory_format(values))
+
+
+def _get(plane: Tensor, flat: Tensor) -> Tensor:
+    values = plane.flatten(2).gather(2, flat.flatten(2)).view(flat.shape)
+    return values.contiguous(memory_format=torch._prims_common.suggest_memory_format(plane))
+
+
+def _is_kept(flat: Tensor, size: Any) -> Tensor:
+    """Whether no later position of the plane is the same."""
+    places = flat.flatten(2)
+    order = torch.arange(places.shape[2], device=flat.device).expand(places.shape)
+    last = torch.full((*flat.shape[:2], size[0] * size[1]), -1, device=flat.device)
+    last = last.scatter_reduce(2, places, order, "amax")
+    return (last.gather(2, places) == order).view(flat.shape)
+
+
+def max_pool2d_backward(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
+    """Each gradient added where its sample was taken."""
+    flat, has_place = _places(positions, window, in_size, is_pooling=True)
+    return _put(grad.masked_fill(~has_place, 0), flat, in_size)
+
+
+def max_pool2d_take(values: Tensor, positions: Tensor, window: Window) -> Tensor:
+    """The value at each position, zero for a window of padding only."""
+    flat, has_place = _places(positions, window, values.shape[2:], is_pooling=True)
+    return _get(values, flat).masked_fill(~has_place, 0)
+
+
+def max_unpool2d(x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
+    """Each sample at its position in a plane of zeros; the last of several is kept."""
+    flat, _ = _places(positions, window, out_size, is_pooling=False)
+    return _put(x.masked_fill(~_is_kept(flat, out_size), 0), flat, out_size)
+
+
+def max_unpool2d_backward(grad: Tensor, positions: Tensor, window: Window) -> Tensor:
+    """The gradient at each position, zero for a sample that a later one replaced."""
+    flat, _ = _places(positions, window, grad.shape[2:], is_pooling=False)
+    return _get(grad, flat).masked_fill(~_is_kept(flat, grad.shape[2:]), 0)
