@@ -1,7 +1,7 @@
 """One row per operator: what it is called, where it lives, what it does to a size, what it costs.
 
-Functions are named as strings, so that the table is read where torch is not installed. The name of an operator
-is also its name in `downup.ops`, and in `downup.kernels.reference` where it has a native kernel.
+Functions are named as strings, so that the table is read where torch is not installed. The name of an
+operator is also its name in `downup.ops`, and in `downup.kernels.reference` where it has a native kernel.
 """
 
 from __future__ import annotations

@@ -3,12 +3,16 @@
 from downup.nn.convolve import Conv2d, ConvTranspose2d, ResizeConv2d, bilinear_weight_
 from downup.nn.rearrange import PixelShuffle, PixelUnshuffle
 from downup.nn.resample import AvgPool2d, BlurPool2d, Upsample
+from downup.nn.select import MaxPool2d, MaxPool2dWithOffsets, MaxUnpool2d
 
 __all__ = [
     "AvgPool2d",
     "BlurPool2d",
     "Conv2d",
     "ConvTranspose2d",
+    "MaxPool2d",
+    "MaxPool2dWithOffsets",
+    "MaxUnpool2d",
     "PixelShuffle",
     "PixelUnshuffle",
     "ResizeConv2d",

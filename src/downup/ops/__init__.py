@@ -8,6 +8,7 @@ time, so those may be replaced by these.
 from downup.ops.convolve import conv2d, conv_transpose2d, resize_conv2d
 from downup.ops.rearrange import pixel_shuffle, pixel_unshuffle
 from downup.ops.resample import avg_pool2d, blur_pool2d, interpolate
+from downup.ops.select import max_pool2d, max_pool2d_with_offsets, max_unpool2d
 
 __all__ = [
     "avg_pool2d",
@@ -15,6 +16,9 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "interpolate",
+    "max_pool2d",
+    "max_pool2d_with_offsets",
+    "max_unpool2d",
     "pixel_shuffle",
     "pixel_unshuffle",
     "resize_conv2d",
