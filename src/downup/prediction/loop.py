@@ -1,0 +1,188 @@
+"""Labels pictures of any size, one or whole folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downup.data.colors import ClassInfo
+from downup.data.pictures import read_picture
+from downup.errors import ArgumentError, DataError, DownupError
+from downup.prediction.session import Session
+from downup.prediction.sinks import labels_path, overlay_path, write_labels, write_overlay
+from downup.prediction.sources import find_pictures
+from downup.prediction.windows import split
+
+# Pixels kept along an axis of a window. Larger ones read less twice, smaller ones need less memory: at this
+# side one activation of 64 channels takes about 256 MB, more with the halo.
+DEFAULT_WINDOW = 1024
+
+Progress = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and the name of what was done last."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the pictures.
+
+    Attributes:
+        done: the files of labels that were written, in order.
+        failed: what could not be labelled, each with a sentence that says why.
+    """
+
+    done: tuple[Path, ...]
+    failed: tuple[tuple[Path, str], ...]
+
+
+def label_picture(
+    session: Session,
+    picture: NDArray[np.uint8],
+    window: int | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.uint8]:
+    """Label every pixel of a picture, in windows where it is large; the labels are those of the whole picture
+    at once.
+
+    Args:
+        session: what labels a window.
+        picture: uint8 [rows, columns, channels], at least one pixel.
+        window: at most so many pixels of a window are kept along an axis; by default 1024. Memory goes with
+            the square of `window + 2 session.halo`.
+        progress: called after each window with (windows done, windows, "").
+
+    Returns:
+        uint8 [rows, columns].
+
+    Raises:
+        ArgumentError: `picture` is no picture, or `window` is below 1.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.size == 0:
+        raise ArgumentError(
+            f"picture has shape {picture.shape} and dtype {picture.dtype}; "
+            "give uint8 [rows, columns, channels] with at least one pixel"
+        )
+    in_rows, in_columns = picture.shape[:2]
+    windows = split(
+        in_rows,
+        in_columns,
+        window=DEFAULT_WINDOW if window is None else window,
+        halo=session.halo,
+        stride=session.stride,
+    )
+    labels = np.empty((in_rows, in_columns), np.uint8)
+    for number, part in enumerate(windows, start=1):
+        rows, columns = part.rows, part.columns
+        read = session.labels(picture[rows.start : rows.stop, columns.start : columns.stop])
+        labels[rows.first : rows.last, columns.first : columns.last] = read[
+            rows.kept_of_read, columns.kept_of_read
+        ]
+        if progress is not None:
+            progress(number, len(windows), "")
+    return labels
+
+
+def label_folder(
+    session: Session,
+    paths: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    classes: Sequence[ClassInfo],
+    channels: Literal["rgb", "grey"],
+    overlay: bool = False,
+    window: int | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Label pictures and write, for each, a palette PNG of the same stem and size.
+
+    A picture that cannot be read, or whose labels cannot be written, is left out and named; the rest is done.
+    An old file of the same name is replaced, except if it is one of the pictures.
+
+    Args:
+        session: what labels a picture.
+        paths: files and folders.
+        out: folder for the labels; made if it is not there.
+        classes: name and colour of each class, as many as `session` knows.
+        channels: what the session wants to see.
+        overlay: also write `STEM_overlay.jpg`, the picture with its labels laid over it.
+        window: as in `label_picture`.
+        progress: called after each picture with (pictures done, pictures, name of the file).
+
+    Raises:
+        ArgumentError: `classes` are not as many as the session knows.
+        DataError: before any work: there are no pictures; two would be written to one file; labels would
+            overwrite a picture; `out` cannot be made.
+    """
+    check_classes(session, classes)
+    found = find_pictures(paths)
+    out = Path(out)
+    _refuse_collisions(found.pictures, out, overlay)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{out}: cannot make this folder ({error.strerror}); choose another for the labels"
+        ) from error
+    done: list[Path] = []
+    failed = list(found.empty)
+    for number, path in enumerate(found.pictures, start=1):
+        try:
+            picture = read_picture(path, channels)
+            labels = label_picture(session, picture, window)
+            write_labels(labels_path(out, path), labels, classes)
+            if overlay:
+                write_overlay(overlay_path(out, path), picture, labels, classes)
+            done.append(labels_path(out, path))
+        except DownupError as error:
+            failed.append((path, _naming(path, str(error))))
+        except OSError as error:
+            failed.append(
+                (path, _naming(path, f"cannot write its labels into {out} ({error.strerror or error})"))
+            )
+        except MemoryError:
+            failed.append((path, _naming(path, "not enough memory; use a smaller window")))
+        if progress is not None:
+            progress(number, len(found.pictures), path.name)
+    return Outcome(tuple(done), tuple(failed))
+
+
+def check_classes(session: Session, classes: Sequence[ClassInfo]) -> None:
+    """Refuse classes that are not those of the session.
+
+    Raises:
+        ArgumentError: there are more or fewer.
+    """
+    if len(classes) != session.class_count:
+        raise ArgumentError(
+            f"classes names {len(classes)}, but the network knows {session.class_count}; "
+            "give those it was trained on"
+        )
+
+
+def _refuse_collisions(pictures: Sequence[Path], out: Path, has_overlay: bool) -> None:
+    # Resolved, so that a link or another way to write the folder's name hides no picture.
+    sources = {picture.resolve(): picture for picture in pictures}
+    written: dict[Path, Path] = {}
+    for picture in pictures:
+        for path in (labels_path(out, picture), overlay_path(out, picture))[: 2 if has_overlay else 1]:
+            if path in written:
+                raise DataError(
+                    f"{written[path]} and {picture} would both be written as {path}; "
+                    "rename one, or label them into two folders"
+                )
+            written[path] = picture
+            if path.resolve() in sources:
+                raise DataError(
+                    f"{path}: the labels of {picture.name} would overwrite this picture; "
+                    "write them into another folder"
+                )
+
+
+def _naming(path: Path, message: str) -> str:
+    """The message with the file in it, whether or not it has it already."""
+    return message if str(path) in message else f"{path}: {message}"

@@ -1,0 +1,68 @@
+"""Writes labels where other programs read them, each file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from downup.data.colors import ClassInfo, flat_palette
+from downup.evaluation import overlay
+
+
+def labels_path(out: Path, picture: Path) -> Path:
+    """Where the labels of a picture go: its stem, as PNG."""
+    return out / f"{picture.stem}.png"
+
+
+def overlay_path(out: Path, picture: Path) -> Path:
+    """Where the picture with its labels laid over it goes."""
+    return out / f"{picture.stem}_overlay.jpg"
+
+
+def write_labels(path: Path, labels: NDArray[np.uint8], classes: Sequence[ClassInfo]) -> None:
+    """Write labels as a PNG with a palette: the pixels are the class numbers, seen in the colours of the
+    classes.
+
+    Args:
+        path: what to write; an old file there stays whole until the new one takes its place.
+        labels: uint8 [rows, columns].
+        classes: name and colour of each class; other labels are grey.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    image = Image.fromarray(labels)
+    # All 256 entries, not only those in use: with 16 or fewer, Pillow packs several pixels in a byte, and
+    # some readers then give colours or scaled values for class numbers.
+    image.putpalette(flat_palette(classes))
+    _replace(path, image, {"format": "PNG"})
+
+
+def write_overlay(
+    path: Path, picture: NDArray[np.uint8], labels: NDArray[np.uint8], classes: Sequence[ClassInfo]
+) -> None:
+    """Write a picture with its labels laid over it, as JPEG.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    drawn = overlay(picture, labels, [entry.color for entry in classes])
+    # At full colour resolution: the default halves it, and borders one pixel wide run.
+    _replace(path, Image.fromarray(drawn), {"format": "JPEG", "quality": 90, "subsampling": 0})
+
+
+def _replace(path: Path, image: Image.Image, options: dict[str, Any]) -> None:
+    # The process number keeps two commands apart that write into one folder.
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        image.save(beside, **options)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
