@@ -55,19 +55,17 @@ def _is_symbol(value: Any) -> bool:
     return hasattr(value, "__sym_max__") or getattr(value, "is_integer", None) is True
 
 
-def larger(a: int, b: int) -> int:
+def larger(a: Any, b: Any) -> Any:
     """`max` that does not branch on a symbol.
 
     >>> larger(2, 5)
     5
     """
-    for one, other in ((a, b), (b, a)):
-        by_symbol: Any = getattr(one, "__sym_max__", None)
-        if by_symbol is not None:
-            answer: int = by_symbol(other)
-            return answer
-    if type(a) is int and type(b) is int:
+    if isinstance(a, int) and isinstance(b, int):  # while torch.compile traces, its symbols too
         return max(a, b)
+    for one, other in ((a, b), (b, a)):
+        if hasattr(one, "__sym_max__"):
+            return one.__sym_max__(other)
     return (a + b + abs(a - b)) // 2
 
 
