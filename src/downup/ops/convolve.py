@@ -16,7 +16,6 @@ from downup.errors import ArgumentError
 from downup.geometry import (
     Padding,
     Sides,
-    larger,
     pair,
     resolve_padding,
     resolve_transposed_padding,
@@ -137,18 +136,18 @@ def conv_transpose2d(
     size, kernel = (input.shape[-2], input.shape[-1]), (weight.shape[2], weight.shape[3])
     sides, extra = resolve_transposed_padding(padding, size, kernel, step, apart, output_padding, output_size)
     (top, bottom), (left, right) = sides
-    rows, columns = -larger(-top, -bottom), -larger(-left, -right)
+    asked = None if output_size is None else pair("output_size", output_size, 1)
+    if asked is not None and isinstance(padding, str) and _is_symbolic(asked):
+        # What is cut off depends on the size: cut it all here, so that no branch ties a graph to one size.
+        out = _conv_transpose2d(input, weight, bias, step, (0, 0), extra, groups, apart)
+        return out.narrow(-2, top, asked[0]).narrow(-1, left, asked[1])
+    rows, columns = min(top, bottom), min(left, right)
     out = _conv_transpose2d(input, weight, bias, step, (rows, columns), extra, groups, apart)
     # torch takes the same from both sides; what remains of the larger side is cut off here.
-    varies = (
-        output_size is not None
-        and isinstance(padding, str)
-        and _is_symbolic(pair("output_size", output_size))
-    )
-    if varies or top != bottom:
-        out = out.narrow(-2, top - rows, out.shape[-2] - (top - rows) - (bottom - rows))
-    if varies or left != right:
-        out = out.narrow(-1, left - columns, out.shape[-1] - (left - columns) - (right - columns))
+    if top != bottom:
+        out = out.narrow(-2, top - rows, out.shape[-2] - abs(top - bottom))
+    if left != right:
+        out = out.narrow(-1, left - columns, out.shape[-1] - abs(left - right))
     return out
 
 
