@@ -181,12 +181,11 @@ def _is_near(rows: _Positions, columns: _Positions, row_sums: NDArray[np.int32],
     radius = math.isqrt(limit)
     for offset in sorted(range(-radius, radius + 1), key=abs):
         reach = math.isqrt(limit - offset * offset)
-        at = rows[is_open] + offset
-        is_inside = (at >= 0) & (at <= last_row)
-        at = np.clip(at, 0, last_row)
+        # Beyond the edge, the edge row is read again: it is nearer than asked, so what is found there counts.
+        at = np.clip(rows[is_open] + offset, 0, last_row)
         left = np.maximum(columns[is_open] - reach, 0)
         right = np.minimum(columns[is_open] + reach + 1, last_column)
-        is_hit = is_inside & (row_sums[at, right] > row_sums[at, left])
+        is_hit = row_sums[at, right] > row_sums[at, left]
         is_near[is_open[is_hit]] = True
         is_open = is_open[~is_hit]
         if not is_open.size:

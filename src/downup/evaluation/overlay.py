@@ -67,7 +67,7 @@ def overlay(
         colors: red, green, blue from 0 to 255, one per class.
         opacity: 0 shows the picture alone, 1 the colours alone.
         border: pixels on each side of a border that are drawn in full colour; 0 draws none. By default one
-            for each 1000 pixels of the longer side, so that it is seen when the whole picture is on a screen.
+            for each 2000 pixels of the longer side, so that it is seen when the whole picture is on a screen.
 
     Returns:
         uint8 [rows, columns, 3].
@@ -84,7 +84,7 @@ def overlay(
     if not 0 <= opacity <= 1:
         raise ArgumentError(f"opacity is {opacity}; use 0 (picture alone) to 1 (colours alone)")
     if border is None:
-        border = -(-max(labels.shape) // 1000)
+        border = -(-max(labels.shape) // 2000)
     # 8-bit fixed point: the weight of the colour, from 0 to 256, by pixel.
     weight = np.full(labels.shape, round(256 * opacity), np.uint16)
     has_color = labels < len(colors)
