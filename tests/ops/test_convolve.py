@@ -246,7 +246,8 @@ def test_compiled_calls_give_the_same_with_one_graph_for_every_size() -> None:
         return graph
 
     # Parameters keep their size in a graph; images do not.
-    weight, up_weight = torch.nn.Parameter(torch.randn(3, 2, 3, 3)), torch.nn.Parameter(torch.randn(3, 2, 4, 4))
+    weight = torch.nn.Parameter(torch.randn(3, 2, 3, 3))
+    up_weight = torch.nn.Parameter(torch.randn(3, 2, 4, 4))
     mixing = torch.nn.Parameter(torch.randn(2, 3, 3, 3))
 
     def down_and_up(x: Tensor) -> Tensor:

@@ -124,6 +124,13 @@ def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2) -> Tensor:
         raise ArgumentError(
             f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns], one pixel or more"
         )
+    if not torch.is_autocast_enabled(input.device.type):
+        return _blur(input, taps, step)
+    with torch.autocast(input.device.type, enabled=False):  # the answer keeps the dtype of its input
+        return _blur(input, taps, step)
+
+
+def _blur(input: Tensor, taps: int, stride: tuple[int, int]) -> Tensor:
     before, after = (taps - 1) // 2, taps // 2
     padded = input
     if after > 0:
@@ -132,11 +139,9 @@ def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2) -> Tensor:
         padded = (_reflection_pad2d if input.shape[-1] > after else _replication_pad2d)(padded, columns)
     channels = input.shape[-3]
     line = _binomial(taps, input)
+    # Both axes in one depthwise pass: for the usual 3 taps it is faster than an axis at a time.
     weight = (line[:, None] * line).expand(channels, 1, taps, taps)
-    if not torch.is_autocast_enabled(input.device.type):
-        return _conv2d(padded, weight, None, step, (0, 0), (1, 1), channels)
-    with torch.autocast(input.device.type, enabled=False):  # the answer keeps the dtype of its input
-        return _conv2d(padded, weight, None, step, (0, 0), (1, 1), channels)
+    return _conv2d(padded, weight, None, stride, (0, 0), (1, 1), channels)
 
 
 def _binomial(taps: int, like: Tensor) -> Tensor:
