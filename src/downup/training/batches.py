@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from downup.data import Sample
 from downup.errors import DataError
 from downup.training.augmentation import IGNORE, Augmentation, Pixels, random_generator
 
@@ -19,23 +20,6 @@ T = TypeVar("T")
 _CACHE_BYTES = 1 << 30
 _LARGEST_MEASURED = 256  # pictures read to find mean and deviation; more change the third digit
 _SAMPLE_STREAM, _ORDER_STREAM = 1, 2
-
-
-class Sample(Protocol):
-    """A picture and its mask, as `downup.data` hands them out."""
-
-    @property
-    def stem(self) -> str:
-        """Name without folder and suffix."""
-        ...
-
-    def read_image(self, channels: str) -> Pixels:
-        """Return [height, width, 3 or 1]."""
-        ...
-
-    def read_mask(self) -> Pixels:
-        """Return [height, width]; 255 is ignored."""
-        ...
 
 
 class SampleReader:

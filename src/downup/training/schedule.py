@@ -25,7 +25,7 @@ def poly_rate(step: int, steps: int, peak: float) -> float:
     [0.05, 0.983, 0.536, 0.002]
     """
     warm_up = max(1, min(_WARM_UP_STEPS, steps // 10))
-    return peak * min(1.0, (step + 1) / warm_up) * (1.0 - step / steps) ** _POLY_POWER
+    return peak * min(1.0, (step + 1) / warm_up) * math.pow(1.0 - step / steps, _POLY_POWER)
 
 
 def one_cycle_rate(step: int, steps: int, peak: float) -> float:
