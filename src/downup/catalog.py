@@ -67,7 +67,6 @@ SIZE_WORDS: dict[str, str] = {
 }
 
 _FLOATS = ("float32", "float64", "bfloat16", "float16")
-_NATIVE = ("float32", "float64", "bfloat16")
 _WINDOWS = "floor((n + p - e) / s) + 1"
 
 OPERATORS: tuple[Operator, ...] = (
@@ -112,7 +111,7 @@ OPERATORS: tuple[Operator, ...] = (
         peer="torch.nn.functional:max_pool2d",
         partner="max_unpool2d",
         size=_WINDOWS,
-        types=_NATIVE,
+        types=_FLOATS,
         cost="one comparison per sample of the window",
     ),
     Operator(
@@ -123,7 +122,7 @@ OPERATORS: tuple[Operator, ...] = (
         peer=None,
         partner="max_unpool2d",
         size=_WINDOWS,
-        types=_NATIVE,
+        types=_FLOATS,
         cost="one comparison per sample of the window",
     ),
     Operator(
@@ -134,7 +133,7 @@ OPERATORS: tuple[Operator, ...] = (
         peer="torch.nn.functional:max_unpool2d",
         partner="max_pool2d",
         size="s * (n - 1) + e - p",
-        types=_NATIVE,
+        types=_FLOATS,
         cost="one write, and one more per input sample",
     ),
     Operator(
