@@ -1,4 +1,4 @@
-"""The Earth sample: one picture and one mask of the whole globe, shipped with downup, cut into tiles when read.
+"""The Earth sample: one picture and one mask of the whole globe, shipped with downup, cut into tiles.
 
 The picture is NASA's Blue Marble; the labels are water, ice, desert and land. Validation tiles come from
 blocks spread over the globe by a knight's move, with a margin of 22 pixels to any pixel that is trained on.
