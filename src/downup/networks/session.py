@@ -1,0 +1,110 @@
+"""A trained network as prediction and evaluation see it: a picture goes in, labels come out, all in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from downup.errors import ArgumentError
+from downup.networks.network import Network
+
+_CHANNEL_COUNTS = {"rgb": 3, "grey": 1}
+
+
+class TorchSession:
+    """Labels pictures with a network that torch runs.
+
+    Args:
+        network: what `build` made; its weights and its training flag are left as they are.
+        normalization: mean and standard deviation of each channel, on pixels from 0 to 1, as in training.
+        channels: "rgb" or "grey": what the network was trained on.
+        threads: threads for torch, in the whole process; None leaves them as they are.
+
+    Raises:
+        ArgumentError: the parts do not fit one another.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        normalization: tuple[Sequence[float], Sequence[float]],
+        channels: Literal["rgb", "grey"],
+        threads: int | None = None,
+    ) -> None:
+        if channels not in _CHANNEL_COUNTS:
+            raise ArgumentError(f"channels is {channels!r}; choose from {', '.join(_CHANNEL_COUNTS)}")
+        count = _CHANNEL_COUNTS[channels]
+        if network.config.in_channels != count:
+            raise ArgumentError(
+                f"channels is {channels!r}, which has {count}, but the network has in_channels="
+                f"{network.config.in_channels}; use a network built for {channels!r}"
+            )
+        mean, deviation = (tuple(float(value) for value in values) for values in normalization)
+        if len(mean) != count or len(deviation) != count or not all(value > 0 for value in deviation):
+            raise ArgumentError(
+                f"normalization is {normalization!r}; use {count} means and {count} standard deviations "
+                "above 0"
+            )
+        if threads is not None:
+            if threads < 1:
+                raise ArgumentError(f"threads is {threads}; use at least 1")
+            torch.set_num_threads(threads)
+        self._network = network
+        self._channel_count = count
+        # (pixel / 255 - mean) / deviation as one multiplication and one addition.
+        self._scale = torch.tensor([1 / (255 * value) for value in deviation])
+        self._shift = torch.tensor([-middle / value for middle, value in zip(mean, deviation, strict=True)])
+        reach = network.reach()
+        self._halo = max(reach.before, reach.after)
+
+    @property
+    def stride(self) -> int:
+        """Windows cut from a picture begin at multiples of this many pixels."""
+        return self._network.stride
+
+    @property
+    def halo(self) -> int:
+        """Pixels that a label may depend on beyond its own, to each side: a bound, by geometry."""
+        return self._halo
+
+    @property
+    def class_count(self) -> int:
+        """Labels run from 0 to this number less one."""
+        return self._network.config.classes
+
+    @torch.inference_mode()
+    def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Label every pixel.
+
+        Args:
+            picture: [rows, columns, channels], uint8, of any size from one pixel.
+
+        Returns:
+            [rows, columns], uint8: the class with the highest score.
+        """
+        has_pixels = picture.ndim == 3 and min(picture.shape) > 0
+        if picture.dtype != np.uint8 or not has_pixels or picture.shape[2] != self._channel_count:
+            raise ArgumentError(
+                f"picture has shape {list(picture.shape)} and type {picture.dtype}; use uint8 [rows, "
+                f"columns, {self._channel_count}]"
+            )
+        network = self._network
+        parameter = next(network.parameters())
+        pixels = torch.tensor(picture, device=parameter.device).to(parameter.dtype)
+        pixels = pixels * self._scale.to(pixels) + self._shift.to(pixels)
+        # A picture's own layout is channels-last: the permuted view is already what convolutions run fastest
+        # on.
+        batch = pixels.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
+        training = [module for module in network.modules() if module.training]
+        network.eval()
+        try:
+            scores = network(batch)
+        finally:
+            for module in training:
+                module.training = True
+        labels: NDArray[np.uint8] = scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+        return labels
