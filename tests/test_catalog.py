@@ -54,11 +54,12 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
 
 def _call(operator: Operator, dtype: torch.dtype) -> Tensor:
     """One call on a 12 x 12 image of 4 channels."""
+    answer: Tensor | tuple[Tensor, ...]
     function, (options, _) = catalog.resolve(operator.function), CALLS[operator.name]
     image = torch.arange(4.0 * 144).view(1, 4, 12, 12).to(dtype).requires_grad_()
     if operator.family == "convolve":
-        return function(image, torch.ones(4, 4, 3, 3, dtype=dtype), **options)  # type: ignore[no-any-return]
-    if operator.name == "max_unpool2d":
+        options = {"weight": torch.ones(4, 4, 3, 3, dtype=dtype), **options}
+    elif operator.name == "max_unpool2d":
         options = {"indices": torch.arange(144).view(1, 1, 12, 12).expand(1, 4, 12, 12), **options}
     answer = function(image, **options)
     return answer[0] if isinstance(answer, tuple) else answer

@@ -22,3 +22,9 @@ def test_examples_print_what_they_say(name: str) -> None:
     # Examples of the rooms that work on tensors take torch for granted.
     outcome = doctest.testmod(module, extraglobs={"torch": torch})
     assert outcome.failed == 0
+
+
+def test_the_guide_to_geometry_prints_what_it_says() -> None:
+    outcome = doctest.testfile(str(SOURCES.parent / "docs" / "geometry.md"), module_relative=False)
+    assert outcome.attempted > 10
+    assert outcome.failed == 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import random
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-import sympy
+import sympy  # type: ignore[import-untyped]
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -70,7 +70,7 @@ def test_convolution_sizes_and_refusals_equal_torch(is_long: bool) -> None:
 
 def test_transposed_convolution_sizes_equal_torch(is_long: bool) -> None:
     accepted = 0
-    for seed in range(20_000 if is_long else 1_500):
+    for seed in range(20_000 if is_long else 800):
         case = _case(seed)
         image, weight = (
             torch.empty(1, 1, *case["size"]),
@@ -290,15 +290,19 @@ def test_receptive_field_of_known_networks() -> None:
     vgg = [conv, conv, pool, conv, conv, pool] + [conv, conv, conv, pool] * 3
     assert geometry.receptive_field(vgg) == geometry.Field(212, Fraction(32), Fraction(31, 2))
     fc6 = geometry.receptive_field([*vgg, Step(7)])
-    assert (fc6.size, fc6.stride) == (404, 32)
+    assert (fc6.size, fc6.stride) == (404, Fraction(32))
     whole = geometry.receptive_field([*vgg, Step(7, padding=3), Step.upsample(32, "bilinear")])
-    assert (whole.stride, whole.offset) == (1, 0)  # labels lie exactly on the pixels that they label
+    assert (whole.stride, whole.offset) == (
+        Fraction(1),
+        Fraction(0),
+    )  # labels lie exactly on the pixels that they label
 
 
 def test_upsampling_steps_keep_samples_centred() -> None:
-    for mode in ("nearest", "bilinear", "bicubic"):
+    modes: tuple[Literal["nearest", "bilinear", "bicubic"], ...] = ("nearest", "bilinear", "bicubic")
+    for mode in modes:
         for factor in (1, 2, 3, 4, 5, 8):
-            field = geometry.receptive_field([Step.upsample(factor, mode)])  # type: ignore[arg-type]
+            field = geometry.receptive_field([Step.upsample(factor, mode)])
             assert field.stride == Fraction(1, factor)
             assert field.offset == Fraction(1, 2 * factor) - Fraction(1, 2)
 
@@ -308,7 +312,7 @@ def test_sizes_of_symbols_are_expressions_that_hold_for_every_number() -> None:
     for seed in range(60):
         draw = random.Random(seed)
         kernel, stride, dilation = draw.randint(1, 6), draw.randint(1, 5), draw.randint(1, 2)
-        padding = draw.choice([0, 1, (0, 2), "same", "same_lower", "valid"])
+        padding: Any = draw.choice([0, 1, (0, 2), "same", "same_lower", "valid"])
         ceil_mode = draw.random() < 0.5
         down = geometry.window_out_size(n, kernel, stride, padding, dilation, ceil_mode)
         up = geometry.transposed_out_size(n, kernel, stride, "same", dilation=dilation)
@@ -343,9 +347,10 @@ def test_sizes_of_torch_symbols_are_traced_without_a_guard() -> None:
     guards = []
 
     def traced(x: torch.Tensor) -> torch.Tensor:
-        before = len(x.shape[0].node.shape_env.guards)
-        answer = sizes(x.shape[0])
-        guards.extend(x.shape[0].node.shape_env.guards[before:])
+        size: Any = x.shape[0]
+        before = len(size.node.shape_env.guards)
+        answer = sizes(size)
+        guards.extend(size.node.shape_env.guards[before:])
         return torch.tensor([1]) + torch.stack([torch.ones((), dtype=torch.int64) * size for size in answer])
 
     graph = make_fx(traced, tracing_mode="symbolic")(torch.empty(19))

@@ -28,7 +28,7 @@ def _by_hand(image: np.ndarray, weight: np.ndarray, stride: Any, sides: Any, dil
 
 
 def _transposed_by_hand(
-    image: np.ndarray, weight: np.ndarray, stride: Any, sides: Any, dilation: Any, size: tuple[int, int]
+    image: np.ndarray, weight: np.ndarray, stride: Any, sides: Any, dilation: Any, size: tuple[int, ...]
 ) -> np.ndarray:
     """Weight [channels, filters, rows, columns]: each sample adds its weighted window to the output."""
     (top, _), (left, _) = sides
@@ -270,6 +270,6 @@ def test_autocast_lowers_convolutions_and_gradients_flow() -> None:
         down = ops.conv2d(image, weight, None, 2, "same")
         up = ops.conv_transpose2d(down, weight, None, 2, "same", output_size=(5, 5))
     assert down.dtype == up.dtype == torch.bfloat16
-    up.float().sum().backward()
+    up.float().sum().backward()  # type: ignore[no-untyped-call]
     assert image.grad is not None
     assert image.grad.dtype == torch.float32
