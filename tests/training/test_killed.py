@@ -26,7 +26,7 @@ class Spoken(TrainProgress):
         print(epoch, step, flush=True)
 
 config = TrainConfig(
-    width=0.125, size=32, batch=4, epochs=6, steps_per_epoch=4, dice=0.5, seed=5, threads=1, device="cpu",
+    width=0.125, size=32, batch=4, epochs=4, steps_per_epoch=4, dice=0.5, seed=5, threads=1, device="cpu",
     augment=("flip", "turn", "scale", "colour"),
 )
 train(shapes_dataset(), sys.argv[1], config, resume=True, progress=Spoken())

@@ -272,3 +272,12 @@ def test_tensorboard_gets_a_point_per_epoch(tmp_path):
     log.Reload()
 
     assert [event.step for event in log.Scalars("val_mean_iou")] == [1, 2]
+
+
+def test_a_run_that_never_came_to_a_checkpoint_may_be_begun_again(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(shapes_dataset(), tmp_path, SMALL, progress=Heard(1))
+    other = TrainConfig.from_dict({**SMALL.to_dict(), "seed": 7, "epochs": 1})
+    train(shapes_dataset(), tmp_path, other)
+
+    assert RunFolder(tmp_path).read_config()["options"]["seed"] == 7

@@ -95,23 +95,28 @@ def train(
     folder.create()
     with folder.locked(), ExitStack() as stack:
         remove_parts(folder.path)
-        options = config or TrainConfig()
-        if resume and not folder.has_run():
-            progress.note(f"Nothing to resume in {folder.path}: beginning.")
-        if resume and folder.config.exists():
-            channels = folder.read_config()["channels"]
-            readers = open_readers(dataset, channels, progress)
-            plan = resume_plan(dataset, folder, config, progress)
-        else:
-            readers = open_readers(dataset, options.channels, progress)
-            plan = make_plan(dataset, readers, options, progress)
-            write_plan(plan, dataset, folder)
+        plan, readers = _plan(dataset, folder, config, resume, progress)
         stack.enter_context(_torch_set_up(plan))
         board = stack.enter_context(Board.opened(folder.tensorboard if with_tensorboard else None))
         training = _Training(plan, readers, folder, progress, board)
         training.begin()
+        # Only now, so that what is refused leaves nothing behind that looks like a run.
+        write_plan(plan, dataset, folder)
         training.run_epochs()
         return training.finish(dataset)
+
+
+def _plan(
+    dataset: Dataset, folder: RunFolder, config: TrainConfig | None, resume: bool, progress: TrainProgress
+) -> tuple[Plan, Readers]:
+    if resume and folder.config.exists():
+        readers = open_readers(dataset, folder.read_config()["channels"], progress)
+        return resume_plan(dataset, folder, config, progress), readers
+    if resume:
+        progress.note(f"Nothing to resume in {folder.path}: beginning.")
+    options = config or TrainConfig()
+    readers = open_readers(dataset, options.channels, progress)
+    return make_plan(dataset, readers, options, progress), readers
 
 
 @contextmanager
@@ -175,6 +180,7 @@ class _Training:
 
     def begin(self) -> None:
         """Go to where the last checkpoint stands, or to the start."""
+        self.progress.note(self._described())
         if not self.folder.last.exists():
             if self.options.weights:
                 self.progress.note(str(load_encoder_weights(self.network, Path(self.options.weights))))
@@ -194,6 +200,18 @@ class _Training:
         if self.state.step:
             done = f"in epoch {self.state.epoch} after step {self.state.step}/{self.plan.steps}"
         self.progress.note(f"Going on {done}.")
+
+    def _described(self) -> str:
+        options, network, readers = self.options, self.plan.network, self.readers
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        threads = f", {options.threads} threads" if self.device.type == "cpu" else ""
+        pair = f"down {network.down}, up {network.up}, width {network.width:g}"
+        crops = f"{options.batch} crops of {options.size} x {options.size} pixels"
+        return (
+            f"{network.model} on {network.encoder}, {pair}: {parameters / 1e6:.2f} million parameters. "
+            f"{len(readers.train)} pictures to learn from, {len(readers.val)} to validate on; "
+            f"{self.plan.steps} steps of {crops} in an epoch; {options.device}{threads}."
+        )
 
     def run_epochs(self) -> None:
         """Train until the last epoch or until patience ends."""

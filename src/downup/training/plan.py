@@ -154,7 +154,7 @@ def make_plan(dataset: Dataset, readers: Readers, options: TrainConfig, progress
 
 
 def write_plan(plan: Plan, dataset: Dataset, folder: RunFolder) -> None:
-    """Write classes.json and config.json; the run has begun once the second is there."""
+    """Write classes.json and config.json."""
     write_classes(folder, dataset.classes)
     folder.write_config(plan.to_dict())
 

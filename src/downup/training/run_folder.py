@@ -45,8 +45,8 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
 
     def has_run(self) -> bool:
-        """Whether a training run has begun here."""
-        return self.config.exists() or self.last.exists()
+        """Whether there is anything to lose here: a run that came to its first checkpoint."""
+        return self.last.exists()
 
     def create(self) -> None:
         """Make the folder, with its parents."""
