@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from downup.data import Dataset
 from downup.errors import ArgumentError, DataError, DownupError
-from downup.training import RunFolder, TrainConfig, TrainProgress, load_session, loop, train
+from downup.training import RunFolder, TrainConfig, TrainProgress, learner, load_session, loop, train
 from downup.training.checkpoint import load_tensors
 from shapes import shapes_dataset
 
@@ -192,15 +192,15 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_before_it_spoils_the_weights(tmp_path, monkeypatch):
-    real, calls = loop.cross_entropy, []
+    real, calls = learner.cross_entropy, []
 
     def spoiled(logits, labels, weights):
         calls.append(1)
         return real(logits, labels, weights) * (math.nan if len(calls) == 4 else 1.0)
 
-    monkeypatch.setattr(loop, "cross_entropy", spoiled)
+    monkeypatch.setattr(learner, "cross_entropy", spoiled)
     with pytest.raises(
-        DownupError, match=r"the loss is nan in epoch 2 at step 2; .* lower --lr .*best.safetensors"
+        DownupError, match=r"the loss is nan in epoch 2 at step 2; .* last good weights: .* --lr below"
     ):
         train(shapes_dataset(), tmp_path, SMALL)
 
@@ -281,3 +281,20 @@ def test_a_run_that_never_came_to_a_checkpoint_may_be_begun_again(tmp_path):
     train(shapes_dataset(), tmp_path, other)
 
     assert RunFolder(tmp_path).read_config()["options"]["seed"] == 7
+
+
+def test_crops_that_cannot_be_normalised_are_refused(tmp_path):
+    config = TrainConfig.from_dict({**SMALL.to_dict(), "batch": 1})
+    with pytest.raises(ArgumentError, match=r"batch is 1 and size is 32: .* use batch >= 2 or size > 32"):
+        train(shapes_dataset(), tmp_path, config)
+
+
+def test_too_little_memory_is_said(tmp_path, monkeypatch):
+    def starved(logits, labels, weights):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(learner, "cross_entropy", starved)
+    with pytest.raises(
+        DownupError, match="not enough memory on cpu for 4 crops of 32 x 32 pixels; use a smaller"
+    ):
+        train(shapes_dataset(), tmp_path, SMALL)

@@ -5,39 +5,33 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
 from downup.data import Dataset
 from downup.errors import DataError, DownupError
 from downup.evaluation import Scores, confusion_matrix
-from downup.networks import TorchSession, build, load_encoder_weights
+from downup.networks import load_encoder_weights
 from downup.prediction import DatasetScores, label_picture, score_dataset
-from downup.training.augmentation import IGNORE, Augmentation, Pixels
+from downup.training.augmentation import Augmentation, Pixels
 from downup.training.batches import BatchMaker, made_ahead
 from downup.training.board import Board
 from downup.training.checkpoint import load_checkpoint, load_tensors, save_checkpoint, save_tensors
 from downup.training.config import TrainConfig
-from downup.training.losses import cross_entropy, dice_loss
+from downup.training.learner import Learner
 from downup.training.plan import Plan, Readers, make_plan, open_readers, resume_plan, write_plan
 from downup.training.progress import TrainProgress
 from downup.training.results import write_metrics, write_overlays, write_run_report
 from downup.training.run_folder import RunFolder, remove_parts
-from downup.training.schedule import rate_at
-
-Channels = Literal["rgb", "grey"]
 
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_SHARE = 0.05  # of the time at most, however large the network
-_LARGEST_GRADIENT = 5.0  # norm; only the rare spike is longer, and AdamW would remember it for long
-_STEP_STREAM = 3
 _SHOWN = 4  # of the best and of the worst pictures in the report
 
 
@@ -98,7 +92,7 @@ def train(
         plan, readers = _plan(dataset, folder, config, resume, progress)
         stack.enter_context(_torch_set_up(plan))
         board = stack.enter_context(Board.opened(folder.tensorboard if with_tensorboard else None))
-        training = _Training(plan, readers, folder, progress, board)
+        training = _Training(Learner(plan), readers, folder, progress, board)
         training.begin()
         # Only now, so that what is refused leaves nothing behind that looks like a run.
         write_plan(plan, dataset, folder)
@@ -148,30 +142,14 @@ class _EpochState:
 
 class _Training:
     def __init__(
-        self, plan: Plan, readers: Readers, folder: RunFolder, progress: TrainProgress, board: Board
+        self, learner: Learner, readers: Readers, folder: RunFolder, progress: TrainProgress, board: Board
     ) -> None:
-        self.plan, self.options = plan, plan.settled
+        self.learner, self.plan, self.options = learner, learner.plan, learner.options
         self.readers, self.folder, self.progress, self.board = readers, folder, progress, board
-        self.device = plan.device
-        shape = (1, -1, 1, 1)
-        self.mean = torch.tensor(plan.mean, device=self.device).reshape(shape)
-        self.deviation = torch.tensor(plan.deviation, device=self.device).reshape(shape)
-        weights = plan.class_weights
-        self.class_weights = None if weights is None else torch.tensor(weights, device=self.device)
-        torch.manual_seed(self.options.seed)
-        self.network = build(plan.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _make_optimizer(self.network, self.options)
+        self.class_count = learner.plan.network.classes
         self.history: list[dict[str, Any]] = []
         self.state = self._fresh(1)
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
-
-    @property
-    def class_count(self) -> int:
-        return self.plan.network.classes
-
-    @property
-    def channels(self) -> Channels:
-        return "grey" if self.options.channels == "grey" else "rgb"
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -181,11 +159,12 @@ class _Training:
     def begin(self) -> None:
         """Go to where the last checkpoint stands, or to the start."""
         self.progress.note(self._described())
-        if not self.folder.last.exists():
+        network, last = self.learner.network, self.folder.last
+        if not last.exists():
             if self.options.weights:
-                self.progress.note(str(load_encoder_weights(self.network, Path(self.options.weights))))
+                self.progress.note(str(load_encoder_weights(network, Path(self.options.weights))))
             return
-        about = load_checkpoint(self.folder.last, self.network, self.optimizer)
+        about = load_checkpoint(last, network, self.learner.optimizer)
         self.history = about["history"]
         self.state = _EpochState(
             about["epoch"],
@@ -201,41 +180,21 @@ class _Training:
             done = f"in epoch {self.state.epoch} after step {self.state.step}/{self.plan.steps}"
         self.progress.note(f"Going on {done}.")
 
-    def _described(self) -> str:
-        options, network, readers = self.options, self.plan.network, self.readers
-        parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        threads = f", {options.threads} threads" if self.device.type == "cpu" else ""
-        pair = f"down {network.down}, up {network.up}, width {network.width:g}"
-        crops = f"{options.batch} crops of {options.size} x {options.size} pixels"
-        return (
-            f"{network.model} on {network.encoder}, {pair}: {parameters / 1e6:.2f} million parameters. "
-            f"{len(readers.train)} pictures to learn from, {len(readers.val)} to validate on; "
-            f"{self.plan.steps} steps of {crops} in an epoch; {options.device}{threads}."
-        )
-
     def run_epochs(self) -> None:
         """Train until the last epoch or until patience ends."""
         if self._is_done():
             return
-        maker = BatchMaker(
-            self.readers.train,
-            Augmentation.named(self.options.size or 1, self.options.augment),
-            self.options.batch,
-            self.options.seed,
-        )
+        augmentation = Augmentation.named(self.options.size or 1, self.options.augment)
+        maker = BatchMaker(self.readers.train, augmentation, self.options.batch, self.options.seed)
         steps, first_epoch, first_step = self.plan.steps, self.state.epoch, self.state.step
         ahead = (
             (epoch, step)
             for epoch in range(first_epoch, self.options.epochs + 1)
             for step in range(first_step if epoch == first_epoch else 0, steps)
         )
-        batches = made_ahead(maker, ahead)
-        try:
-            with self.progress.running(self.options.epochs, steps):
-                while not self._is_done():
-                    self._run_epoch(batches)
-        finally:
-            batches.close()
+        with closing(made_ahead(maker, ahead)) as batches, self.progress.running(self.options.epochs, steps):
+            while not self._is_done():
+                self._run_epoch(batches)
 
     def finish(self, dataset: Dataset) -> TrainResult:
         """Score the best weights and write metrics, report and overlays."""
@@ -243,24 +202,27 @@ class _Training:
         if best is None:
             raise DownupError(f"{self.folder.path}: no epoch was trained")
         tensors, _ = load_tensors(self.folder.best)
-        self.network.load_state_dict(tensors)
+        self.learner.network.load_state_dict(tensors)
         self.progress.note("Scoring the best weights.")
-        session, samples = self._session(), self.readers.val.samples
-        judged = score_dataset(session, samples, dataset.classes, self.channels, keep=_SHOWN)
+        session, samples, channels = self.learner.session(), self.readers.val.samples, self.learner.channels
+        judged = score_dataset(session, samples, dataset.classes, channels, keep=_SHOWN)
         write_metrics(self.folder, judged, split=self.readers.val_split, epoch=best["epoch"])
-        write_overlays(self.folder, session, samples, self.channels)
+        write_overlays(self.folder, session, samples, channels)
         write_run_report(self.folder, judged)
         return TrainResult(self.folder, len(self.history), best["epoch"], judged)
 
     def _run_epoch(self, batches: Iterator[tuple[Pixels, Pixels]]) -> None:
         steps, state = self.plan.steps, self.state
-        self.network.train()
+        self.learner.network.train()
         rate = 0.0
         while state.step < steps:
             start = time.monotonic()
             pictures, masks = next(batches)
-            rate = self._step(pictures, masks)
+            outcome = self.learner.step(pictures, masks, state.epoch, state.step)
+            rate = outcome.rate
             state.step += 1
+            state.loss_sum += outcome.loss
+            state.confusion += outcome.confusion
             state.seconds += time.monotonic() - start
             self.progress.step_done(state.epoch, state.step, state.loss_sum / state.step, rate)
             if state.step < steps and self._is_checkpoint_due():
@@ -287,59 +249,14 @@ class _Training:
         self.board.write(row)
         self.progress.epoch_done(row, is_best)
 
-    def _step(self, pictures: Pixels, masks: Pixels) -> float:
-        """Learn from one batch and return the rate it was done at."""
-        options, state = self.options, self.state
-        number = (state.epoch - 1) * self.plan.steps + state.step
-        rate = rate_at(options.schedule, number, options.epochs * self.plan.steps, options.lr)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        # Dropout draws from torch's own generator: set it so that a step draws the same after a resume.
-        torch.manual_seed(_step_seed(options.seed, state.epoch, state.step))
-        inputs = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2) / 255.0
-        inputs = ((inputs - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
-        labels = torch.from_numpy(masks).to(self.device).long()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=options.amp):
-            logits = self.network(inputs)
-        logits = logits.float()
-        loss = cross_entropy(logits, labels, self.class_weights)
-        if options.dice:
-            loss = loss + options.dice * dice_loss(logits, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
-        value = loss.item()
-        self._check_finite(value, norm.item())
-        self.optimizer.step()
-        state.loss_sum += value
-        state.confusion += _confusion(logits.detach().argmax(dim=1), labels, self.class_count)
-        return rate
-
-    def _check_finite(self, loss: float, norm: float) -> None:
-        """Stop before a step that would spoil the weights: every checkpoint holds finite ones."""
-        if math.isfinite(loss) and math.isfinite(norm):
-            return
-        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient is {norm}"
-        kept = next((path.name for path in (self.folder.best, self.folder.last) if path.exists()), None)
-        raise DownupError(
-            f"{self.folder.path}: {what} in epoch {self.state.epoch} at step {self.state.step + 1}; "
-            f"train into another folder with a lower --lr (it was {self.options.lr:g})"
-            + (f"; {kept} keeps the last good weights" if kept else "")
-        )
-
     def _validate(self) -> Scores:
-        reader = self.readers.val
-        session = self._session()
+        reader, session = self.readers.val, self.learner.session()
         confusion = np.zeros((self.class_count, self.class_count), np.int64)
         for index in range(len(reader)):
             picture, mask = reader[index]
             confusion += confusion_matrix(mask, label_picture(session, picture), self.class_count)
             self.progress.picture_labelled(self.state.epoch, index + 1, len(reader))
         return Scores.from_confusion(confusion)
-
-    def _session(self) -> TorchSession:
-        normalization = (self.plan.mean, self.plan.deviation)
-        return TorchSession(self.network, normalization, self.channels)
 
     def _is_done(self) -> bool:
         if self.state.step or self.best is None:
@@ -362,7 +279,7 @@ class _Training:
             "seconds": state.seconds,
             "history": self.history,
         }
-        save_checkpoint(self.folder.last, self.network, self.optimizer, about)
+        save_checkpoint(self.folder.last, self.learner.network, self.learner.optimizer, about)
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - start
 
@@ -380,32 +297,21 @@ class _Training:
             "channels": self.options.channels,
             "normalization": {"mean": self.plan.mean, "std": self.plan.deviation},
         }
-        save_tensors(self.folder.best, self.network.state_dict(), about)
+        save_tensors(self.folder.best, self.learner.network.state_dict(), about)
+
+    def _described(self) -> str:
+        options, network, readers = self.options, self.plan.network, self.readers
+        threads = f", {options.threads} threads" if self.plan.device.type == "cpu" else ""
+        pair = f"down {network.down}, up {network.up}, width {network.width:g}"
+        crops = f"{options.batch} crops of {options.size} x {options.size} pixels"
+        return (
+            f"{network.model} on {network.encoder}, {pair}: {self.learner.parameter_count / 1e6:.2f} million "
+            f"parameters. {len(readers.train)} pictures to learn from, {len(readers.val)} to validate on; "
+            f"{self.plan.steps} steps of {crops} in an epoch; {options.device}{threads}."
+        )
 
     def _fresh(self, epoch: int) -> _EpochState:
         return _EpochState(epoch, confusion=np.zeros((self.class_count, self.class_count), np.int64))
-
-
-def _make_optimizer(network: nn.Module, options: TrainConfig) -> torch.optim.AdamW:
-    # Decay pulls filters towards zero; on biases and normalisation it would only shift the result.
-    filters = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    rest = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [
-        {"params": filters, "weight_decay": options.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=options.lr)
-
-
-def _step_seed(seed: int, epoch: int, step: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch, step, _STEP_STREAM)).generate_state(1, np.uint64)[0])
-
-
-def _confusion(predicted: Tensor, labels: Tensor, class_count: int) -> npt.NDArray[np.int64]:
-    is_counted = labels != IGNORE
-    pairs = labels[is_counted] * class_count + predicted[is_counted]
-    counts = torch.bincount(pairs, minlength=class_count * class_count)
-    return counts.reshape(class_count, class_count).cpu().numpy()
 
 
 def _ranked(row: dict[str, Any]) -> float:

@@ -87,6 +87,8 @@ class TableProgress(TrainProgress):
         cells = self._row(
             row["epoch"], row["train_loss"], row["train_mean_iou"], row["val_mean_iou"], is_best, row["rate"]
         )
+        if self._live:
+            self._live.show([""] * len(_WIDTHS), "", 0.0)
         self._print_row(cells, "green" if is_best else "")
 
     def _row(
