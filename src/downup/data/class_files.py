@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from downup.data.colors import Color
-from downup.errors import DataError
+from downup.data.problems import FileError
 
 _FORM = (
     'write a list such as [{"name": "road", "color": [128, 64, 128]}, {"name": "void", "color": [0, 0, 0], '
@@ -69,7 +69,7 @@ def find_classes(folder: Path) -> tuple[Path, tuple[Entry, ...]] | None:
             try:
                 text = path.read_text(encoding="utf-8-sig")
             except (OSError, UnicodeDecodeError) as error:
-                raise DataError(f"{path} cannot be read as UTF-8 text ({error}); save it again") from error
+                raise FileError(path, f"cannot be read as UTF-8 text ({error})", "save it again") from error
             entries = tuple(read(path, text))
             _refuse_clashes(path, entries)
             return path, entries
@@ -80,41 +80,40 @@ def _read_json(path: Path, text: str) -> list[Entry]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); {_FORM}") from error
+        raise FileError(path, f"is not JSON ({error})", _FORM) from error
     if isinstance(content, dict):
         content = content.get("classes")
     if not isinstance(content, list) or not content:
-        raise DataError(f"{path} holds no list of classes; {_FORM}")
+        raise FileError(path, "holds no list of classes", _FORM)
     return [_json_entry(path, position, item) for position, item in enumerate(content)]
 
 
 def _json_entry(path: Path, position: int, item: Any) -> Entry:
     if isinstance(item, str):
         item = {"name": item}
-    where = f"{path}: class {position}"
+    where = f"gives class {position}"
     if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"].strip():
-        raise DataError(f"{where} has no name; {_FORM}")
+        raise FileError(path, f"{where} no name", _FORM)
     unknown = sorted(set(item) - {"name", "color", "value", "ignore"})
     if unknown:
-        raise DataError(f"{where} has the unknown key {unknown[0]!r}; use name, color, value and ignore")
+        raise FileError(path, f"{where} the unknown key {unknown[0]!r}", "use name, color, value and ignore")
     value, is_ignored = item.get("value", position), item.get("ignore", False)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 255:
-        raise DataError(f"{where} has the value {value!r}; use a whole number from 0 to 255")
+        raise FileError(path, f"{where} the value {value!r}", "use a whole number from 0 to 255")
     if not isinstance(is_ignored, bool):
-        raise DataError(f"{where} has ignore {is_ignored!r}; use true or false")
-    return Entry(item["name"], _json_color(where, item.get("color")), value, is_ignored)
+        raise FileError(path, f"{where} ignore {is_ignored!r}", "use true or false")
+    return Entry(item["name"], _json_color(path, where, item.get("color")), value, is_ignored)
 
 
-def _json_color(where: str, color: Any) -> Color | None:
+def _json_color(path: Path, where: str, color: Any) -> Color | None:
     if color is None:
         return None
     if isinstance(color, str) and _HEX.fullmatch(color):
         color = list(bytes.fromhex(color[1:]))
     is_triple = isinstance(color, list) and len(color) == 3
     if not is_triple or not all(type(level) is int and 0 <= level <= 255 for level in color):
-        raise DataError(
-            f'{where} has the color {color!r}; use [red, green, blue] from 0 to 255, or "#rrggbb"'
-        )
+        cure = 'use [red, green, blue] from 0 to 255, or "#rrggbb"'
+        raise FileError(path, f"{where} the color {color!r}", cure)
     return color[0], color[1], color[2]
 
 
@@ -145,10 +144,12 @@ def _rows(path: Path, form: str, rows: list[tuple[str, list[str]]]) -> list[Entr
     for value, (name, levels) in enumerate(rows):
         color = tuple(int(level) for level in levels if level.strip().isdecimal())
         if not name or len(color) != 3 or max(color) > 255:
-            raise DataError(f"{path}: class {value} is not of the form {form}, with levels from 0 to 255")
+            raise FileError(
+                path, f"gives class {value} in another form", f"write {form}, levels from 0 to 255"
+            )
         entries.append(Entry(name, (color[0], color[1], color[2]), value, _is_void(name)))
     if not entries:
-        raise DataError(f"{path} lists no class; write one a line, as {form}")
+        raise FileError(path, "lists no class", f"write one a line, as {form}")
     return entries
 
 
@@ -159,9 +160,9 @@ def _is_void(name: str) -> bool:
 def _refuse_clashes(path: Path, entries: tuple[Entry, ...]) -> None:
     learned = [entry for entry in entries if not entry.is_ignored]
     if not learned:
-        raise DataError(f"{path} lists no class to learn; {_FORM}")
+        raise FileError(path, "lists no class to learn", _FORM)
     if len(learned) > 255:
-        raise DataError(f"{path} lists {len(learned)} classes; a mask holds at most 255")
+        raise FileError(path, f"lists {len(learned)} classes", "use at most 255, what a mask can hold")
     for what, values in (
         ("name", [entry.name for entry in learned]),
         ("color", [entry.color for entry in entries if entry.color is not None]),
@@ -170,7 +171,7 @@ def _refuse_clashes(path: Path, entries: tuple[Entry, ...]) -> None:
         seen: set[object] = set()
         for value in values:
             if value in seen:
-                raise DataError(f"{path} lists the {what} {value!r} twice; give every class its own")
+                raise FileError(path, f"lists the {what} {value!r} twice", "give every class its own")
             seen.add(value)
 
 

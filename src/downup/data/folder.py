@@ -161,7 +161,7 @@ def find_meaning(
         DataError: it cannot be told.
     """
     values = {value for content in contents if content.is_grey for value in content.values()}
-    is_zero_255 = bool(values) and values <= {0, 255} and 255 in values
+    is_zero_255 = values == {0, IGNORED}
     if found:
         return _declared(*found, contents, is_zero_255)
     colored = [content for content in contents if not content.is_grey]

@@ -70,10 +70,9 @@ def open_image(path: Path | str) -> Generator[Image.Image]:
         raise FileError(path, "may not be read", "change its permissions") from error
     except UnidentifiedImageError as error:
         size = path.stat().st_size
-        what = f"is no {_FORMAT_NAMES} file" if size else "is empty (0 bytes)"
-        raise FileError(
-            path, what, f"convert it to {_FORMAT_NAMES}, or remove it" if size else again
-        ) from error
+        what = f"is damaged, or no {_FORMAT_NAMES} file" if size else "is empty (0 bytes)"
+        cure = "export it again as one of these, or remove it" if size else again
+        raise FileError(path, what, cure) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise FileError(
             path, "is larger than 89 million pixels, too large to be read whole", "cut it into parts"
@@ -88,8 +87,7 @@ def upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says; without one it comes back as it is."""
     if not is_turned(image):
         return image
-    turned = ImageOps.exif_transpose(image)
-    return turned
+    return ImageOps.exif_transpose(image)
 
 
 def is_turned(image: Image.Image) -> bool:
@@ -99,7 +97,8 @@ def is_turned(image: Image.Image) -> bool:
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return (width, height) as `read_picture` will give them, from the header alone."""
-    is_sideways = image.getexif().get(_ORIENTATION_TAG, 1) in range(5, 9)
+    # Of a TIFF file Pillow gives the size after turning.
+    is_sideways = image.format != "TIFF" and image.getexif().get(_ORIENTATION_TAG, 1) in range(5, 9)
     return (image.height, image.width) if is_sideways else (image.width, image.height)
 
 
@@ -120,9 +119,7 @@ def image_pixels(image: Image.Image, channels: str, path: Path) -> Pixels:
         grey = high_bytes(image, path)
         return np.repeat(grey[..., None], CHANNELS[channels], axis=2)
     if image.mode == "F":
-        raise DataError(
-            f"{path} holds floating-point levels, whose range is not known; save it at 8 or 16 bits"
-        )
+        raise FileError(path, "holds floating-point levels, of unknown range", "save it at 8 or 16 bits")
     if image.mode == "P":
         # By way of RGBA, since a palette with transparency warns otherwise.
         image = image.convert("RGBA")
