@@ -26,6 +26,8 @@ def pair(name: str, value: Any, minimum: int = 0) -> Pair:
     >>> pair("stride", 2, 1), pair("stride", (2, 3), 1)
     ((2, 2), (2, 3))
     """
+    if type(value) is int and value >= minimum:  # the usual case, which every call of an operator passes
+        return value, value
     if isinstance(value, (tuple, list)):
         if len(value) == 1:
             return pair(name, value[0], minimum)
@@ -42,6 +44,8 @@ def whole(name: str, value: Any, minimum: int, shown: Any) -> int:
     >>> whole("taps", 3, minimum=1, shown=3)
     3
     """
+    if type(value) is int and value >= minimum:
+        return value
     if isinstance(value, bool) or not (isinstance(value, numbers.Integral) or _is_symbol(value)):
         raise ArgumentError(f"{name} is {shown!r}; use whole numbers, at least {minimum}")
     number: int = value if isinstance(value, int) or _is_symbol(value) else int(value)
