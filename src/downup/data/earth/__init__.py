@@ -33,6 +33,8 @@ CLASSES = (
 ROWS, COLUMNS = 2700, 5400
 BLOCK = 300  # pixels, 20 degrees: 9 x 18 blocks cover the globe
 TILE = 256  # a validation tile: divisible by every network's stride, and 22 pixels inside its block
+_PLAIN_SHARE = 0.97  # of one class, from which on a block counts as plain
+_PLAIN_EVERY = 6
 _VALIDATION_EVERY = 5  # of the blocks, two further to the left in each next row, so that no two share a side
 
 
@@ -102,13 +104,17 @@ class Tile:
 
 
 def dataset() -> Dataset:
-    """Return the tiles: 129 of 300 x 300 pixels to train on, 33 of 256 x 256 to validate.
+    """Return the tiles: 300 x 300 pixels to train on, 256 x 256 to validate.
+
+    Two blocks in five show a single class, open sea or inland ice, and teach little: of those, one in six is
+    trained on. All validate, so that the score is that of the whole globe.
 
     >>> {name: len(tiles) for name, tiles in dataset().splits.items()}
-    {'train': 129, 'val': 33}
+    {'train': 87, 'val': 33}
     """
     train: list[Sample] = []
     validation: list[Sample] = []
+    plain_blocks = 0
     margin = (BLOCK - TILE) // 2
     for block_row in range(ROWS // BLOCK):
         for block_column in range(COLUMNS // BLOCK):
@@ -116,6 +122,10 @@ def dataset() -> Dataset:
             stem = f"earth_{block_row}_{block_column:02}"
             if (block_column + 2 * block_row) % _VALIDATION_EVERY == 2:
                 validation.append(Tile(stem, row + margin, column + margin, TILE))
-            else:
-                train.append(Tile(stem, row, column, BLOCK))
+                continue
+            tile = Tile(stem, row, column, BLOCK)
+            is_plain = np.bincount(tile.read_mask().ravel())[: len(CLASSES)].max() > _PLAIN_SHARE * BLOCK**2
+            if not is_plain or plain_blocks % _PLAIN_EVERY == 0:
+                train.append(tile)
+            plain_blocks += is_plain
     return Dataset({"train": train, "val": validation}, CLASSES)
