@@ -83,7 +83,7 @@ def test_batches_are_made_ahead_in_order():
         return at
 
     at = [(1, step) for step in range(10)]
-    batches = made_ahead(make, iter(at), depth=2)
+    batches = made_ahead(make, iter(at), depth=2, threads=1)
     assert next(batches) == (1, 0)
     time.sleep(0.2)
     assert made == at[:3]
@@ -113,3 +113,12 @@ def test_statistics_equal_numpys():
 
 def test_a_constant_channel_is_not_divided_by_zero():
     assert channel_statistics(SampleReader(samples(1), "grey", 3))[1] == [1.0]
+
+
+def test_several_threads_keep_the_order():
+    def make(at):
+        time.sleep(0.02 * (at[1] % 3))
+        return at
+
+    at = [(1, step) for step in range(12)]
+    assert list(made_ahead(make, at, depth=6, threads=4)) == at

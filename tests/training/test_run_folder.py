@@ -28,7 +28,12 @@ def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
 def test_a_new_file_has_the_usual_rights(tmp_path):
     plain = tmp_path / "plain"
     plain.write_text("")
-    write_json(tmp_path / "file", {})
+
+    def write(temporary):
+        temporary.unlink()
+        temporary.touch(0o600)
+
+    replace_file(tmp_path / "file", write)
 
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 

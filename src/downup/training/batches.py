@@ -17,7 +17,7 @@ from downup.training.augmentation import IGNORE, Augmentation, Pixels, random_ge
 
 T = TypeVar("T")
 
-_CACHE_BYTES = 1 << 30
+_CACHE_BYTES = 1 << 29
 _LARGEST_MEASURED = 256  # pictures read to find mean and deviation; more change the third digit
 _SAMPLE_STREAM, _ORDER_STREAM = 1, 2
 
@@ -99,13 +99,13 @@ class BatchMaker:
 
 
 def made_ahead(
-    make: Callable[[tuple[int, int]], T], at: Iterable[tuple[int, int]], depth: int = 3
+    make: Callable[[tuple[int, int]], T], at: Iterable[tuple[int, int]], depth: int = 3, threads: int = 1
 ) -> Generator[T, None, None]:
-    """Yield `make(x)` for every x in `at`, in order, while a background thread already makes the next ones.
+    """Yield `make(x)` for every x in `at`, in order, while `threads` in the background already make the next `depth`.
 
     An error in `make` is raised where its value would have been yielded.
     """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="downup-batches")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="downup-batches")
     waiting: deque[Future[T]] = deque()
     try:
         for item in at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -32,6 +33,7 @@ from downup.training.run_folder import RunFolder, remove_parts
 
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_SHARE = 0.05  # of the time at most, however large the network
+_MOST_READERS = 8
 _SHOWN = 4  # of the best and of the worst pictures in the report
 
 
@@ -192,7 +194,10 @@ class _Training:
             for epoch in range(first_epoch, self.options.epochs + 1)
             for step in range(first_step if epoch == first_epoch else 0, steps)
         )
-        with closing(made_ahead(maker, ahead)) as batches, self.progress.running(self.options.epochs, steps):
+        # Beside a GPU the processors are free to read pictures; beside training on them, one thread keeps up.
+        readers = min(_MOST_READERS, os.cpu_count() or 1) if self.plan.device.type == "cuda" else 1
+        ahead_of_time = made_ahead(maker, ahead, depth=2 + readers, threads=readers)
+        with closing(ahead_of_time) as batches, self.progress.running(self.options.epochs, steps):
             while not self._is_done():
                 self._run_epoch(batches)
 

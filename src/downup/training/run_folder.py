@@ -143,7 +143,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     # The process number keeps two commands apart that write the same file at once.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        # Some writers make a file that its owner alone can read; a run's files follow the user's umask.
+        temporary.chmod(mode)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
