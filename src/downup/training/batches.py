@@ -101,7 +101,7 @@ class BatchMaker:
 def made_ahead(
     make: Callable[[tuple[int, int]], T], at: Iterable[tuple[int, int]], depth: int = 3, threads: int = 1
 ) -> Generator[T, None, None]:
-    """Yield `make(x)` for every x in `at`, in order, while `threads` in the background already make the next `depth`.
+    """Yield `make(x)` for every x in `at`, in order, while background threads already make the next `depth`.
 
     An error in `make` is raised where its value would have been yielded.
     """
