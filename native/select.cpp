@@ -56,10 +56,14 @@ Axis axis_of(const du_window& window, int i, int64_t in, int64_t out) {
   return {in, out, window.size[i], window.stride[i], window.pad_before[i], window.dilation[i]};
 }
 
+// From here on, what a call writes is out of a core's cache before the next layer reads it.
+constexpr int64_t kStreamedBytes = int64_t{16} << 20;
+
 SelectCall call_of(const du_view& plane, const du_view& samples, const du_view* positions, const du_window& window) {
   SelectCall call{};
   call.batch = plane.sizes[0];
   call.channels = plane.sizes[1];
+  call.streams = span_of(plane).end >= kStreamedBytes;
   call.rows = axis_of(window, 0, plane.sizes[2], samples.sizes[2]);
   call.columns = axis_of(window, 1, plane.sizes[3], samples.sizes[3]);
   call.plane = plane.data;
@@ -107,19 +111,24 @@ int64_t windows_with_taps(const Axis& axis) {
   return count;
 }
 
-int32_t check_found(const SelectCall& call, int64_t found) {
-  const int64_t expected = call.batch * call.channels * windows_with_taps(call.rows) * windows_with_taps(call.columns);
-  if (found == expected) return DU_OK;
-  return set_error(DU_BAD_POSITION, "%lld of %lld positions lie outside their window; use the positions that max_pool2d returned for this shape",
-                   static_cast<long long>(expected - found), static_cast<long long>(expected));
+int64_t all_windows(const SelectCall& call) { return call.batch * call.channels * call.rows.out * call.columns.out; }
+
+// Those of a pooling that saw only padding have no position.
+int64_t all_windows_with_taps(const SelectCall& call) {
+  return call.batch * call.channels * windows_with_taps(call.rows) * windows_with_taps(call.columns);
 }
 
-int32_t check_all_on_plane(const SelectCall& call, int64_t found) {
-  const int64_t expected = call.batch * call.channels * call.rows.out * call.columns.out;
-  if (found == expected) return DU_OK;
-  return set_error(DU_BAD_POSITION, "%lld of %lld positions lie outside the output of %lld x %lld; use the positions and the size of the pooling that is undone",
+int32_t check_found(const SelectCall& call, int64_t found, int64_t expected) {
+  if (found >= expected) return DU_OK;
+  return set_error(DU_BAD_POSITION, "%lld of %lld positions lie outside the plane of %lld x %lld; use the positions and the size of the pooling they come from",
                    static_cast<long long>(expected - found), static_cast<long long>(expected),
                    static_cast<long long>(call.rows.in), static_cast<long long>(call.columns.in));
+}
+
+// The usual positions lie in their own windows, and the kernels for these let each place ask the few windows over it, so that
+// threads split the plane. For planes too narrow for that, going from sample to sample is quicker.
+bool is_narrow(const SelectCall& call) {
+  return call.columns.out < 24 && call.plane_strides[3] == 1 && (call.channels == 1 || call.plane_strides[1] != 1);
 }
 
 // Whether no two windows share a place, so that positions inside their windows never collide.
@@ -174,7 +183,13 @@ extern "C" int32_t du_max_pool2d_backward(const du_view* grad_out, const du_view
     return DU_BAD_ARGUMENT;
   }
   const SelectCall call = call_of(*grad_in, *grad_out, positions, *window);
-  return check_found(call, kernels_for(grad_in->type).add_back(call, form_of(*positions), threads));
+  const SelectKernels& kernels = kernels_for(grad_in->type);
+  const PositionForm form = form_of(*positions);
+  const int64_t expected = all_windows_with_taps(call);
+  const bool sums_are_exact = grad_in->type != DU_BFLOAT16 || are_windows_apart(*window);
+  if (is_narrow(call) && sums_are_exact && kernels.scatter_add(call, form, threads) >= expected) return DU_OK;
+  if (kernels.add_back(call, form, threads) == expected) return DU_OK;
+  return check_found(call, kernels.scatter_add(call, form, threads), expected);
 }
 
 extern "C" int32_t du_max_pool2d_take(const du_view* values, const du_view* positions, const du_view* taken,
@@ -186,7 +201,11 @@ extern "C" int32_t du_max_pool2d_take(const du_view* values, const du_view* posi
     return DU_BAD_ARGUMENT;
   }
   const SelectCall call = call_of(*values, *taken, positions, *window);
-  return check_found(call, kernels_for(values->type).take(call, form_of(*positions), threads));
+  const SelectKernels& kernels = kernels_for(values->type);
+  const PositionForm form = form_of(*positions);
+  const int64_t expected = all_windows_with_taps(call);
+  if (!is_narrow(call) && kernels.take(call, form, threads) == expected) return DU_OK;
+  return check_found(call, kernels.gather(call, form, threads), expected);
 }
 
 extern "C" int32_t du_max_unpool2d(const du_view* in, const du_view* positions, const du_view* out, const du_window* window,
@@ -199,11 +218,8 @@ extern "C" int32_t du_max_unpool2d(const du_view* in, const du_view* positions, 
   const SelectCall call = call_of(*out, *in, positions, *window);
   const SelectKernels& kernels = kernels_for(in->type);
   const PositionForm form = form_of(*positions);
-  // The usual positions lie in their own windows: each place of the output then asks its few windows, and threads split the
-  // output. Positions from elsewhere are found out by the count, and scattered one by one.
-  const int64_t all = call.batch * call.channels * call.rows.out * call.columns.out;
-  if (kernels.put_back(call, form, threads) == all) return DU_OK;
-  return check_all_on_plane(call, kernels.put_anywhere(call, form, threads));
+  if (!is_narrow(call) && kernels.put_back(call, form, threads) == all_windows(call)) return DU_OK;
+  return check_found(call, kernels.scatter(call, form, threads), all_windows(call));
 }
 
 extern "C" int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_view* positions, const du_view* grad_in,
@@ -216,12 +232,12 @@ extern "C" int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_vi
   const SelectCall call = call_of(*grad_out, *grad_in, positions, *window);
   const SelectKernels& kernels = kernels_for(grad_in->type);
   const PositionForm form = form_of(*positions);
-  const int64_t planes = call.batch * call.channels;
-  if (are_windows_apart(*window) && kernels.take(call, form, threads) == planes * call.rows.out * call.columns.out) return DU_OK;
-  const int64_t bytes = planes * ((call.rows.in * call.columns.in + 7) / 8);
+  // In windows of their own, no two samples share a place and all are kept.
+  if (are_windows_apart(*window) && kernels.take(call, form, threads) == all_windows(call)) return DU_OK;
+  const int64_t bytes = call.batch * call.channels * ((call.rows.in * call.columns.in + 7) / 8);
   uint8_t* seen = static_cast<uint8_t*>(malloc(static_cast<size_t>(bytes > 0 ? bytes : 1)));
   if (!seen) return set_error(DU_OUT_OF_MEMORY, "no memory for %lld bytes of marks", static_cast<long long>(bytes));
-  const int64_t found = kernels.take_kept(call, form, seen, threads);
+  const int64_t found = kernels.gather_kept(call, form, seen, threads);
   free(seen);
-  return check_all_on_plane(call, found);
+  return check_found(call, found, all_windows(call));
 }

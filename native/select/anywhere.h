@@ -1,5 +1,5 @@
-// Flat positions that may point anywhere in their plane, and windows that overlap: rare, so written plainly. A plane is
-// worked through by one thread, in the order of the samples.
+// Plane by plane, sample by sample: for flat positions that may point anywhere in their plane, and for planes too narrow for
+// vectors. A plane is worked through by one thread, in the order of the samples.
 #pragma once
 
 #include "window.h"
@@ -13,89 +13,151 @@ DU_INLINE P read_once(const P* position) {
   return __atomic_load_n(position, __ATOMIC_RELAXED);
 }
 
-// The place in its plane that a position points to, or -1 where it points outside.
+constexpr int64_t kOutside = INT64_MIN;
+
+// Where a position points to: row * down + column * right, or kOutside when that is off the plane. With the plane's strides
+// this is the way in memory from its first sample.
 template <class P>
-DU_INLINE int64_t place_of(const SelectCall& call, P position, int64_t row, int64_t column) {
-  const PositionRule<P> rule(call);
-  const int64_t pixels = call.rows.in * call.columns.in;
-  if constexpr (sizeof(P) == 8) {
-    return position >= 0 && position < pixels ? position : -1;
-  } else {
-    const int64_t tap_row = position / call.columns.size, tap_column = position % call.columns.size;
-    const Range taps_y = taps_inside(call.rows, row), taps_x = taps_inside(call.columns, column);
-    if (tap_row < taps_y.begin || tap_row >= taps_y.end || tap_column < taps_x.begin || tap_column >= taps_x.end) return -1;
-    return (window_start(call.rows, row) + tap_row * call.rows.dilation) * call.columns.in +
-           window_start(call.columns, column) + tap_column * call.columns.dilation;
+class Places {
+ public:
+  DU_INLINE Places(const SelectCall& call, int64_t down, int64_t right)
+      : call_(call), inside_x_(windows_inside(call.columns)), inside_y_(windows_inside(call.rows)), down_(down), right_(right) {
+    if constexpr (sizeof(P) == 1) {
+      taps_ = call.rows.size * call.columns.size;
+      for (int64_t tap = 0; tap < taps_; ++tap) {
+        way_[tap] = tap / call.columns.size * call.rows.dilation * down_ + tap % call.columns.size * call.columns.dilation * right_;
+      }
+    } else {
+      taps_ = call.rows.in * call.columns.in;
+      is_packed_ = down_ == right_ * call.columns.in;
+    }
+  }
+
+  DU_INLINE int64_t of(P position, int64_t row, int64_t column) const {
+    if constexpr (sizeof(P) == 8) {
+      if (position < 0 || position >= taps_) return kOutside;
+      return is_packed_ ? position * right_ : position / call_.columns.in * down_ + position % call_.columns.in * right_;
+    } else {
+      if (position >= taps_) return kOutside;
+      const int64_t top = window_start(call_.rows, row), left = window_start(call_.columns, column);
+      if (row < inside_y_.begin || row >= inside_y_.end || column < inside_x_.begin || column >= inside_x_.end) {
+        const int64_t y = top + position / call_.columns.size * call_.rows.dilation;
+        const int64_t x = left + position % call_.columns.size * call_.columns.dilation;
+        if (y < 0 || y >= call_.rows.in || x < 0 || x >= call_.columns.in) return kOutside;
+      }
+      return top * down_ + left * right_ + way_[position];
+    }
+  }
+
+ private:
+  const SelectCall& call_;
+  Range inside_x_, inside_y_;
+  int64_t down_, right_, taps_, way_[256];
+  bool is_packed_ = false;
+};
+
+template <class T>
+DU_INLINE T* plane_at(const SelectCall& call, int64_t plane_index) {
+  return static_cast<T*>(call.plane) + plane_index / call.channels * call.plane_strides[0] +
+         plane_index % call.channels * call.plane_strides[1];
+}
+
+// Calls visit(sample, way) for every sample of a plane, forwards or backwards. Returns how many were not outside.
+template <class T, class P, bool kForwards, class Visit>
+DU_INLINE int64_t for_each_place(const SelectCall& call, const Places<P>& places, int64_t plane_index, Visit visit) {
+  const int64_t n = plane_index / call.channels, c = plane_index % call.channels;
+  T* samples = static_cast<T*>(call.samples) + n * call.sample_strides[0] + c * call.sample_strides[1];
+  const P* positions = static_cast<const P*>(call.positions) + n * call.position_strides[0] + c * call.position_strides[1];
+  const int64_t rows = call.rows.out, columns = call.columns.out;
+  int64_t found = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t y = kForwards ? i : rows - 1 - i;
+    T* sample_row = samples + y * call.sample_strides[2];
+    const P* position_row = positions + y * call.position_strides[2];
+    for (int64_t j = 0; j < columns; ++j) {
+      const int64_t x = kForwards ? j : columns - 1 - j;
+      const int64_t way = places.of(read_once(position_row + x * call.position_strides[3]), y, x);
+      found += way != kOutside;
+      visit(sample_row + x * call.sample_strides[3], way);
+    }
+  }
+  return found;
+}
+
+template <class T>
+DU_INLINE void clear_plane(const SelectCall& call, int64_t plane_index) {
+  T* plane = plane_at<T>(call, plane_index);
+  for (int64_t y = 0; y < call.rows.in; ++y) {
+    T* row = plane + y * call.plane_strides[2];
+    if (call.plane_strides[3] == 1) {
+      __builtin_memset(row, 0, static_cast<uint64_t>(call.columns.in) * sizeof(T));
+      continue;
+    }
+    for (int64_t x = 0; x < call.columns.in; ++x) row[x * call.plane_strides[3]] = T{};
   }
 }
 
-DU_INLINE int64_t place_offset(const SelectCall& call, int64_t place) {
-  return place / call.columns.in * call.plane_strides[2] + place % call.columns.in * call.plane_strides[3];
-}
-
-// plane is zeroed, then each sample is put at its position; a later one replaces an earlier one. Returns how many positions
-// lay in the plane.
-template <class T, class P>
-int64_t put_anywhere(const SelectCall& call, int64_t threads) {
-  const Axis &rows = call.rows, &columns = call.columns;
+// Runs work(plane index) on every plane and adds up what it returns.
+template <class F>
+DU_INLINE int64_t sum_over_planes(const SelectCall& call, int64_t threads, F work) {
   int64_t total = 0;
-  parallel_for(call.batch * call.channels, 1, threads, [&](int64_t begin, int64_t end) {
+  const int64_t samples = call.rows.out * call.columns.out + 1;
+  parallel_for(call.batch * call.channels, larger(1, 16384 / samples), threads, [&](int64_t begin, int64_t end) {
     int64_t found = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t n = i / call.channels, c = i % call.channels;
-      T* plane = static_cast<T*>(call.plane) + n * call.plane_strides[0] + c * call.plane_strides[1];
-      const T* samples = static_cast<const T*>(call.samples) + n * call.sample_strides[0] + c * call.sample_strides[1];
-      const P* positions = static_cast<const P*>(call.positions) + n * call.position_strides[0] + c * call.position_strides[1];
-      for (int64_t y = 0; y < rows.in; ++y) {
-        for (int64_t x = 0; x < columns.in; ++x) plane[y * call.plane_strides[2] + x * call.plane_strides[3]] = T{};
-      }
-      for (int64_t y = 0; y < rows.out; ++y) {
-        for (int64_t x = 0; x < columns.out; ++x) {
-          const int64_t place = place_of<P>(call, read_once(positions + y * call.position_strides[2] + x * call.position_strides[3]), y, x);
-          if (place < 0) continue;
-          plane[place_offset(call, place)] = samples[y * call.sample_strides[2] + x * call.sample_strides[3]];
-          ++found;
-        }
-      }
-    }
+    for (int64_t i = begin; i < end; ++i) found += work(i);
     __atomic_fetch_add(&total, found, __ATOMIC_RELAXED);
   });
   return total;
 }
 
-// The transpose of put_anywhere: samples read their place, zero where a later sample replaced them. `seen` holds a byte-aligned
-// bit field for each plane. Returns how many positions lay in the plane.
-template <class T, class P>
-int64_t take_kept(const SelectCall& call, uint8_t* seen, int64_t threads) {
-  const Axis &rows = call.rows, &columns = call.columns;
-  const int64_t plane_bytes = (rows.in * columns.in + 7) / 8;
-  int64_t total = 0;
-  parallel_for(call.batch * call.channels, 1, threads, [&](int64_t begin, int64_t end) {
-    int64_t found = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t n = i / call.channels, c = i % call.channels;
-      uint8_t* bits = seen + i * plane_bytes;
-      __builtin_memset(bits, 0, static_cast<uint64_t>(plane_bytes));
-      const T* plane = static_cast<const T*>(call.plane) + n * call.plane_strides[0] + c * call.plane_strides[1];
-      T* samples = static_cast<T*>(call.samples) + n * call.sample_strides[0] + c * call.sample_strides[1];
-      const P* positions = static_cast<const P*>(call.positions) + n * call.position_strides[0] + c * call.position_strides[1];
-      for (int64_t y = rows.out - 1; y >= 0; --y) {
-        for (int64_t x = columns.out - 1; x >= 0; --x) {
-          T* sample = samples + y * call.sample_strides[2] + x * call.sample_strides[3];
-          *sample = T{};
-          const int64_t place = place_of<P>(call, read_once(positions + y * call.position_strides[2] + x * call.position_strides[3]), y, x);
-          if (place < 0) continue;
-          ++found;
-          const uint8_t bit = static_cast<uint8_t>(1u << (place & 7));
-          if (bits[place >> 3] & bit) continue;
-          bits[place >> 3] = static_cast<uint8_t>(bits[place >> 3] | bit);
-          *sample = plane[place_offset(call, place)];
-        }
+// The plane is cleared, then each sample is added or put at its position; one that is put replaces an earlier one. bfloat16 is
+// rounded at each addition.
+template <class T, class P, bool kAdds>
+int64_t scatter(const SelectCall& call, int64_t threads) {
+  using E = Element<T, 1>;
+  const Places<P> places(call, call.plane_strides[2], call.plane_strides[3]);
+  return sum_over_planes(call, threads, [&](int64_t i) {
+    clear_plane<T>(call, i);
+    T* plane = plane_at<T>(call, i);
+    return for_each_place<T, P, true>(call, places, i, [=](const T* sample, int64_t way) {
+      if (way == kOutside) return;
+      if constexpr (kAdds) {
+        E::put(plane + way, E::get(plane + way) + E::get(sample));
+      } else {
+        plane[way] = *sample;
       }
-    }
-    __atomic_fetch_add(&total, found, __ATOMIC_RELAXED);
+    });
   });
-  return total;
+}
+
+// Each sample reads its place, or is zero.
+template <class T, class P>
+int64_t gather(const SelectCall& call, int64_t threads) {
+  const Places<P> places(call, call.plane_strides[2], call.plane_strides[3]);
+  return sum_over_planes(call, threads, [&](int64_t i) {
+    const T* plane = plane_at<T>(call, i);
+    return for_each_place<T, P, true>(call, places, i, [=](T* sample, int64_t way) { *sample = way == kOutside ? T{} : plane[way]; });
+  });
+}
+
+// The same for samples that were put: zero where a later one replaced them. `seen` holds a bit for every place.
+template <class T, class P>
+int64_t gather_kept(const SelectCall& call, uint8_t* seen, int64_t threads) {
+  const int64_t columns = call.columns.in, plane_bytes = (call.rows.in * columns + 7) / 8;
+  const int64_t down = call.plane_strides[2], right = call.plane_strides[3];
+  const Places<P> places(call, columns, 1);
+  return sum_over_planes(call, threads, [&](int64_t i) {
+    uint8_t* bits = seen + i * plane_bytes;
+    __builtin_memset(bits, 0, static_cast<uint64_t>(plane_bytes));
+    const T* plane = plane_at<T>(call, i);
+    return for_each_place<T, P, false>(call, places, i, [=](T* sample, int64_t index) {
+      *sample = T{};
+      if (index == kOutside) return;
+      const uint8_t bit = static_cast<uint8_t>(1u << (index & 7));
+      if (!(bits[index >> 3] & bit)) *sample = plane[index / columns * down + index % columns * right];
+      bits[index >> 3] = static_cast<uint8_t>(bits[index >> 3] | bit);
+    });
+  });
 }
 
 }  // namespace DU_ISA

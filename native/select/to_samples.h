@@ -7,10 +7,10 @@ namespace downup {
 namespace DU_ISA {
 
 // The largest tap and its code. NaN is larger than everything and a later NaN replaces an earlier one.
-template <class T, class P, bool kWrites>
+template <class T, class P, int64_t kLanes, bool kWrites>
 struct Largest {
-  using E = Element<T>;
-  using C = Codes<T>;
+  using E = Element<T, kLanes>;
+  using C = Codes<T, kLanes>;
   typename E::Scalar best;
   int64_t best_code;
   typename E::Lanes lanes;
@@ -52,16 +52,14 @@ struct Largest {
 };
 
 // The value at the remembered position, zero where that is not a tap of the window.
-template <class T, class P>
+template <class T, class P, int64_t kLanes>
 struct Remembered {
-  using E = Element<T>;
-  using C = Codes<T>;
-  using WantedLanes = decltype(C::load(static_cast<const P*>(nullptr), 0, 0));
+  using E = Element<T, kLanes>;
+  using C = Codes<T, kLanes>;
   int64_t wanted, found;
   typename E::Scalar value_found;
-  WantedLanes wanted_lanes;
   typename E::Lanes lanes;
-  typename E::Mask matches;
+  typename E::Mask wanted_lanes, matches;
 
   DU_INLINE void open(const P* position, int64_t base) {
     wanted = static_cast<int64_t>(static_cast<uint64_t>(*position) - static_cast<uint64_t>(base));
@@ -107,7 +105,7 @@ DU_INLINE int64_t one_window(const SelectCall& call, const T* plane, T* sample, 
   for (int64_t ky = taps_y.begin; ky < taps_y.end; ++ky) {
     const T* line = plane + (top + ky * call.rows.dilation) * call.plane_strides[2];
     for (int64_t kx = taps_x.begin; kx < taps_x.end; ++kx) {
-      visitor.visit(Element<T>::get(line + (left + kx * call.columns.dilation) * call.plane_strides[3]), rule.code(ky, kx));
+      visitor.visit(Visitor::E::get(line + (left + kx * call.columns.dilation) * call.plane_strides[3]), rule.code(ky, kx));
     }
   }
   return visitor.close(sample, position, rule.base(row, column));
@@ -115,131 +113,157 @@ DU_INLINE int64_t one_window(const SelectCall& call, const T* plane, T* sample, 
 
 // The samples at p, p + stride, p + 2 stride, ... For stride 2 two whole vectors are read, from p or from p - 1, whichever
 // stays between the first and the last sample that some tap of these windows needs.
-template <class T, int kStride>
-DU_INLINE typename Element<T>::Lanes load_strided(const T* p, int64_t stride, bool is_first) {
-  using E = Element<T>;
+template <class E, int kStride, class T>
+DU_INLINE typename E::Lanes load_strided(const T* p, int64_t stride, bool is_first) {
+  constexpr int64_t kLanes = sizeof(typename E::Lanes) / sizeof(typename E::Scalar);
   if constexpr (kStride == 1) {
     return E::load(p);
   } else if constexpr (kStride == 2) {
     const T* from = is_first ? p : p - 1;
-    const typename E::Lanes a = E::load(from), b = E::load(from + E::kLanes);
+    const typename E::Lanes a = E::load(from), b = E::load(from + kLanes);
     typename E::Mask even, odd;
-    for (int64_t i = 0; i < E::kLanes; ++i) {
+    for (int64_t i = 0; i < kLanes; ++i) {
       even[i] = static_cast<typename E::Integer>(2 * i);
       odd[i] = static_cast<typename E::Integer>(2 * i + 1);
     }
     return is_first ? __builtin_shuffle(a, b, even) : __builtin_shuffle(a, b, odd);
   } else {
     typename E::Lanes lanes;
-    for (int64_t i = 0; i < E::kLanes; ++i) lanes[i] = E::get(p + i * stride);
+    for (int64_t i = 0; i < kLanes; ++i) lanes[i] = E::get(p + i * stride);
     return lanes;
   }
 }
 
-// One row of windows where columns lie side by side (channels-first). A constant kTaps > 0 is the window's side.
-template <class T, class P, class Visitor, int kStride, int kTaps>
+// One row of windows where columns lie side by side (channels-first); needs kLanes windows inside the plane for vectors.
+template <class T, class P, int64_t kLanes, class Visitor, int kStride>
 int64_t planar_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
-  using E = Element<T>;
+  using E = Element<T, kLanes>;
   const PositionRule<P> rule(call);
   const Axis &rows = call.rows, &columns = call.columns;
-  const Range taps_y = taps_inside(rows, row);
-  const Range inside = windows_inside(columns);
-  const int64_t taps_x = kTaps ? kTaps : columns.size;
-  const int64_t dilation = kTaps ? 1 : columns.dilation;
+  const Range taps_y = taps_inside(rows, row), inside = windows_inside(columns);
   typename E::Mask matches{};
   int64_t found = 0, x = 0;
   const auto one = [&](int64_t column) {
     found += one_window<T, P, Visitor>(call, plane, samples + column, positions ? positions + column : nullptr, row, column);
   };
-  if (taps_y.begin < taps_y.end) {
+  if (taps_y.begin < taps_y.end && inside.end - inside.begin >= kLanes) {
     for (; x < inside.begin; ++x) one(x);
-    for (; x + E::kLanes <= inside.end; x += E::kLanes) {
-      const int64_t base = rule.base(row, x), step = rule.column_step();
-      Visitor visitor;
+    const int64_t step = rule.column_step(), row_base = rule.base(row, 0);
+    for (; x < inside.end; x += kLanes) {
+      const int64_t repeated = larger(0, x + kLanes - inside.end);
+      x -= repeated;
+      const int64_t base = row_base + x * step;
       P* position = positions ? positions + x : nullptr;
+      Visitor visitor;
       visitor.open_lanes(position, base, step);
-      const T* corner = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2] +
-                        window_start(columns, x);
-      visitor.first_lanes(load_strided<T, kStride>(corner, columns.stride, true), rule.code(taps_y.begin, 0));
-      for (int64_t kx = 1; kx < taps_x; ++kx) {
-        visitor.visit_lanes(load_strided<T, kStride>(corner + kx * dilation, columns.stride, false), rule.code(taps_y.begin, kx));
+      const T* line = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2] + window_start(columns, x);
+      int64_t code = rule.code(taps_y.begin, 0);
+      visitor.first_lanes(load_strided<E, kStride>(line, columns.stride, true), code);
+      for (int64_t kx = 1; kx < columns.size; ++kx) {
+        visitor.visit_lanes(load_strided<E, kStride>(line + kx * columns.dilation, columns.stride, false), code + rule.code(0, kx));
       }
       for (int64_t ky = taps_y.begin + 1; ky < taps_y.end; ++ky) {
-        const T* line = corner + (ky - taps_y.begin) * rows.dilation * call.plane_strides[2];
-        for (int64_t kx = 0; kx < taps_x; ++kx) {
-          visitor.visit_lanes(load_strided<T, kStride>(line + kx * dilation, columns.stride, kx == 0), rule.code(ky, kx));
+        line += rows.dilation * call.plane_strides[2];
+        code = rule.code(ky, 0);
+        for (int64_t kx = 0; kx < columns.size; ++kx) {
+          visitor.visit_lanes(load_strided<E, kStride>(line + kx * columns.dilation, columns.stride, kx == 0), code + rule.code(0, kx));
         }
       }
-      matches += visitor.close_lanes(samples + x, position, base, step);
+      const typename E::Mask matched = visitor.close_lanes(samples + x, position, base, step);
+      matches += repeated ? matched & lanes_from<T, kLanes>(repeated) : matched;
     }
   }
   for (; x < columns.out; ++x) one(x);
   return found + count_lanes(matches);
 }
 
+// The channels c, c + kLanes, ... of one window where channels lie side by side. Returns the first channel not done.
+template <class T, class P, int64_t kLanes, class Visitor>
+DU_INLINE int64_t window_channels(const SelectCall& call, const T* corner, T* sample, P* position, Range taps_y, Range taps_x,
+                                  int64_t base, int64_t c, int64_t& found) {
+  using E = Element<T, kLanes>;
+  const PositionRule<P> rule(call);
+  const int64_t down = call.rows.dilation * call.plane_strides[2], right = call.columns.dilation * call.plane_strides[3];
+  typename E::Mask matches{};
+  for (; c + kLanes <= call.channels; c += kLanes) {
+    P* at = position ? position + c : nullptr;
+    const T* line = corner + c;
+    Visitor visitor;
+    visitor.open_lanes(at, base, 0);
+    visitor.first_lanes(E::load(line), rule.code(taps_y.begin, taps_x.begin));
+    for (int64_t kx = taps_x.begin + 1; kx < taps_x.end; ++kx) {
+      visitor.visit_lanes(E::load(line + (kx - taps_x.begin) * right), rule.code(taps_y.begin, kx));
+    }
+    for (int64_t ky = taps_y.begin + 1; ky < taps_y.end; ++ky) {
+      line += down;
+      for (int64_t kx = taps_x.begin; kx < taps_x.end; ++kx) {
+        visitor.visit_lanes(E::load(line + (kx - taps_x.begin) * right), rule.code(ky, kx));
+      }
+    }
+    matches += visitor.close_lanes(sample + c, at, base, 0);
+  }
+  found += count_lanes(matches);
+  return c;
+}
+
 // One row of windows where channels lie side by side (channels-last).
-template <class T, class P, class Visitor>
+template <class T, class P, template <int64_t> class Visitor>
 int64_t channel_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
-  using E = Element<T>;
   const PositionRule<P> rule(call);
   const Axis &rows = call.rows, &columns = call.columns;
   const Range taps_y = taps_inside(rows, row);
-  typename E::Mask matches{};
   int64_t found = 0;
   for (int64_t x = 0; x < columns.out; ++x) {
     const Range taps_x = taps_inside(columns, x);
-    const int64_t base = rule.base(row, x);
     T* sample = samples + x * call.sample_strides[3];
     P* position = positions ? positions + x * call.position_strides[3] : nullptr;
     int64_t c = 0;
     if (taps_y.begin < taps_y.end && taps_x.begin < taps_x.end) {
+      const int64_t base = rule.base(row, x);
       const T* corner = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2] +
                         (window_start(columns, x) + taps_x.begin * columns.dilation) * call.plane_strides[3];
-      for (; c + E::kLanes <= call.channels; c += E::kLanes) {
-        Visitor visitor;
-        P* at = position ? position + c : nullptr;
-        visitor.open_lanes(at, base, 0);
-        visitor.first_lanes(E::load(corner + c), rule.code(taps_y.begin, taps_x.begin));
-        for (int64_t ky = taps_y.begin; ky < taps_y.end; ++ky) {
-          const T* line = corner + (ky - taps_y.begin) * rows.dilation * call.plane_strides[2] + c;
-          for (int64_t kx = taps_x.begin; kx < taps_x.end; ++kx) {
-            if (ky == taps_y.begin && kx == taps_x.begin) continue;
-            visitor.visit_lanes(E::load(line + (kx - taps_x.begin) * columns.dilation * call.plane_strides[3]), rule.code(ky, kx));
-          }
-        }
-        matches += visitor.close_lanes(sample + c, at, base, 0);
-      }
+      c = window_channels<T, P, kManyLanes<T>, Visitor<kManyLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c, found);
+      c = window_channels<T, P, kFewLanes<T>, Visitor<kFewLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c, found);
     }
     for (; c < call.channels; ++c) {
-      found += one_window<T, P, Visitor>(call, plane + c, sample + c, position ? position + c : nullptr, row, x);
+      found += one_window<T, P, Visitor<1>>(call, plane + c, sample + c, position ? position + c : nullptr, row, x);
     }
   }
-  return found + count_lanes(matches);
+  return found;
 }
 
-template <class T, class P, class Visitor>
+template <class T, class P, template <int64_t> class Visitor>
+auto choose_planar_row(const SelectCall& call) {
+  constexpr int64_t kMany = kManyLanes<T>, kFew = kFewLanes<T>;
+  const Range inside = windows_inside(call.columns);
+  const bool is_wide = inside.end - inside.begin >= kMany;
+  if (call.columns.stride == 1) {
+    return is_wide ? planar_row<T, P, kMany, Visitor<kMany>, 1> : planar_row<T, P, kFew, Visitor<kFew>, 1>;
+  }
+  // A window of one column would not need the last sample that a vector of stride 2 reads.
+  if (call.columns.stride == 2 && call.columns.size > 1) {
+    return is_wide ? planar_row<T, P, kMany, Visitor<kMany>, 2> : planar_row<T, P, kFew, Visitor<kFew>, 2>;
+  }
+  return planar_row<T, P, kFew, Visitor<kFew>, 0>;
+}
+
+template <class T, class P, template <int64_t> class Visitor>
 int64_t to_samples(const SelectCall& call, int64_t threads) {
   const Axis &rows = call.rows, &columns = call.columns;
   const bool vectors = codes_fit(call, sizeof(P) == 8, sizeof(T) == 8);
   const bool planar = vectors && call.plane_strides[3] == 1 && call.sample_strides[3] == 1 &&
                       (!call.positions || call.position_strides[3] == 1);
-  const bool by_channel = vectors && !(planar && call.channels < Element<T>::kLanes) && call.plane_strides[1] == 1 &&
-                          call.sample_strides[1] == 1 && (!call.positions || call.position_strides[1] == 1);
-  const int side = columns.size == rows.size && rows.dilation == 1 && columns.dilation == 1 && rows.size <= 3
-                       ? static_cast<int>(rows.size) : 0;
-  const auto run_row = columns.stride == 1   ? planar_row<T, P, Visitor, 1, 0>
-                       : columns.stride != 2 || columns.size == 1 ? planar_row<T, P, Visitor, 0, 0>
-                       : side == 2           ? planar_row<T, P, Visitor, 2, 2>
-                       : side == 3           ? planar_row<T, P, Visitor, 2, 3>
-                                             : planar_row<T, P, Visitor, 2, 0>;
+  const bool by_channel = vectors && !(planar && call.channels == 1) && call.plane_strides[1] == 1 && call.sample_strides[1] == 1 &&
+                          (!call.positions || call.position_strides[1] == 1);
+  const auto run_row = choose_planar_row<T, P, Visitor>(call);
   const int64_t planes = by_channel ? call.batch : call.batch * call.channels;
   const int64_t row_work = columns.out * smaller(rows.size, rows.in) * smaller(columns.size, columns.in) * (by_channel ? call.channels : 1) + 1;
   int64_t total = 0;
   parallel_for(planes * rows.out, larger(1, 32768 / row_work), threads, [&](int64_t begin, int64_t end) {
     int64_t found = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t p = i / rows.out, row = i % rows.out;
-      const int64_t n = by_channel ? p : p / call.channels, c = by_channel ? 0 : p % call.channels;
+    RowCursor at(begin, rows.out);
+    for (int64_t i = begin; i < end; ++i, at.next()) {
+      const int64_t row = at.row, n = by_channel ? at.plane : at.plane / call.channels, c = by_channel ? 0 : at.plane % call.channels;
       const T* plane = static_cast<const T*>(call.plane) + n * call.plane_strides[0] + c * call.plane_strides[1];
       T* samples = static_cast<T*>(call.samples) + n * call.sample_strides[0] + c * call.sample_strides[1] +
                    row * call.sample_strides[2];
@@ -252,8 +276,8 @@ int64_t to_samples(const SelectCall& call, int64_t threads) {
         found += run_row(call, plane, samples, positions, row);
       } else {
         for (int64_t x = 0; x < columns.out; ++x) {
-          found += one_window<T, P, Visitor>(call, plane, samples + x * call.sample_strides[3],
-                                             positions ? positions + x * call.position_strides[3] : nullptr, row, x);
+          found += one_window<T, P, Visitor<1>>(call, plane, samples + x * call.sample_strides[3],
+                                                positions ? positions + x * call.position_strides[3] : nullptr, row, x);
         }
       }
     }

@@ -10,13 +10,19 @@ namespace DU_ISA {
 DU_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 DU_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Division rounding down and up, for b > 0.
-DU_INLINE int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+// Division rounding down and up, for b > 0. Most strides and dilations are 1 or 2, and a division costs 20 cycles.
+DU_INLINE int64_t floor_div(int64_t a, int64_t b) {
+  if (b == 1) return a;
+  if (b == 2) return a >> 1;
+  return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
 DU_INLINE int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 struct Range {
   int64_t begin, end;
 };
+
+DU_INLINE bool divides(int64_t b, int64_t a) { return b == 1 || a % b == 0; }
 
 DU_INLINE int64_t window_start(const Axis& axis, int64_t window) { return window * axis.stride - axis.before; }
 
@@ -24,8 +30,8 @@ DU_INLINE int64_t window_start(const Axis& axis, int64_t window) { return window
 DU_INLINE Range taps_inside(const Axis& axis, int64_t window) {
   const int64_t start = window_start(axis, window);
   const int64_t begin = start >= 0 ? 0 : ceil_div(-start, axis.dilation);
-  const int64_t end = smaller(axis.size, floor_div(axis.in - 1 - start, axis.dilation) + 1);
-  return {begin, larger(begin, end)};
+  if (start + (axis.size - 1) * axis.dilation < axis.in) return {begin, larger(begin, axis.size)};
+  return {begin, larger(begin, floor_div(axis.in - 1 - start, axis.dilation) + 1)};
 }
 
 // The windows that lie on the plane with all their taps.
@@ -73,43 +79,74 @@ struct PositionRule<int64_t> {
 };
 
 // Codes of a vector of positions, position - base - step * lane, as lanes that compare with a code.
-template <class T>
+template <class T, int64_t kLanes>
 struct Codes {
-  using Mask = typename Element<T>::Mask;
-  static constexpr int64_t kLanes = Element<T>::kLanes;
-  using Wide = Vector<int64_t, kLanes>;
+  using Integer = typename Arithmetic<T>::Integer;
+  using Mask = typename Element<T, kLanes>::Mask;
+  using Unsigned = typename IntegerOf<sizeof(Integer), uint8_t>::type;
+  // 64-bit positions are handled in pieces of one native vector: the compiler takes larger ones apart lane by lane.
+  static constexpr int64_t kPiece = kLanes < kVectorBytes / 8 ? kLanes : kVectorBytes / 8;
+  using Piece = Vector<int64_t, kPiece>;
 
-  static DU_INLINE Wide ramp() {
-    Wide lanes;
-    for (int64_t i = 0; i < kLanes; ++i) lanes[i] = i;
+  static DU_INLINE Piece ramp() {
+    Piece lanes;
+    for (int64_t i = 0; i < kPiece; ++i) lanes[i] = i;
     return lanes;
   }
   static DU_INLINE Mask load(const uint8_t* p, int64_t, int64_t) {
-    return __builtin_convertvector(load_as<Vector<uint8_t, kLanes>>(p), Mask);
+    return bit_cast<Mask>(convert_lanes<Unsigned, kLanes, uint8_t>(load_as<Vector<uint8_t, kLanes>>(p)));
   }
-  static DU_INLINE Wide load(const int64_t* p, int64_t base, int64_t step) {
-    return load_as<Wide>(p) - base - ramp() * step;
+  // A difference that 31 bits do not hold is no code; it becomes -1.
+  static DU_INLINE Mask load(const int64_t* p, int64_t base, int64_t step) {
+    Integer codes[kLanes];
+    for (int64_t i = 0; i < kLanes; i += kPiece) {
+      Piece code = load_as<Piece>(p + i) - (base + i * step) - ramp() * step;
+      if constexpr (sizeof(Integer) == 4) code |= (code >> 31) != 0;
+      store_as(codes + i, convert_lanes<Integer, kPiece, int64_t>(code));
+    }
+    return load_as<Mask>(codes);
   }
   static DU_INLINE void store(uint8_t* p, const Mask& code, int64_t, int64_t) {
-    store_as(p, __builtin_convertvector(code, Vector<uint8_t, kLanes>));
+    store_as(p, convert_lanes<uint8_t, kLanes, Unsigned>(bit_cast<Vector<Unsigned, kLanes>>(code)));
   }
   static DU_INLINE void store(int64_t* p, const Mask& code, int64_t base, int64_t step) {
-    store_as(p, __builtin_convertvector(code, Wide) + base + ramp() * step);
+    Integer codes[kLanes];
+    store_as(codes, code);
+    for (int64_t i = 0; i < kLanes; i += kPiece) {
+      const Piece wide = convert_lanes<int64_t, kPiece, Integer>(load_as<Vector<Integer, kPiece>>(codes + i));
+      store_as(p + i, wide + (base + i * step) + ramp() * step);
+    }
   }
-  static DU_INLINE Mask equal(const Mask& codes, int64_t code) {
-    return codes == static_cast<typename Element<T>::Integer>(code);
-  }
-  template <class W, class = decltype(W() + 0)>
-  static DU_INLINE Mask equal(const W& codes, int64_t code) {
-    return __builtin_convertvector(codes == code, Mask);
+  static DU_INLINE Mask equal(const Mask& codes, int64_t code) { return codes == static_cast<Integer>(code); }
+};
+
+// True in the lanes from `first` on. The last vector of a row is moved back to end with it, and so repeats lanes that were
+// done before: they are stored again, unchanged, but not counted again.
+template <class T, int64_t kLanes>
+DU_INLINE typename Element<T, kLanes>::Mask lanes_from(int64_t first) {
+  typename Element<T, kLanes>::Mask lanes;
+  for (int64_t i = 0; i < kLanes; ++i) lanes[i] = static_cast<typename Arithmetic<T>::Integer>(i);
+  return lanes >= static_cast<typename Arithmetic<T>::Integer>(first);
+}
+
+// Rows (plane by plane) that one piece of work goes through: the divisions are made once, not for every row.
+struct RowCursor {
+  int64_t plane, row, rows;
+  DU_INLINE RowCursor(int64_t index, int64_t rows_of_a_plane) : plane(index / rows_of_a_plane), row(index % rows_of_a_plane), rows(rows_of_a_plane) {}
+  DU_INLINE void next() {
+    if (++row == rows) {
+      row = 0;
+      ++plane;
+    }
   }
 };
 
 // How many lanes of a sum of masks (each 0 or -1) were true.
 template <class Mask>
 DU_INLINE int64_t count_lanes(const Mask& sum) {
-  int64_t total = 0;
-  for (uint64_t i = 0; i < sizeof(Mask) / sizeof(sum[0]); ++i) total -= static_cast<int64_t>(sum[i]);
+  int64_t lanes[sizeof(Mask) / sizeof(sum[0])], total = 0;
+  for (uint64_t i = 0; i < sizeof(Mask) / sizeof(sum[0]); ++i) lanes[i] = -static_cast<int64_t>(sum[i]);
+  for (const int64_t lane : lanes) total += lane;
   return total;
 }
 
