@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from downup.errors import ArgumentError
@@ -120,6 +121,47 @@ def test_an_fcn_starts_by_interpolating_its_scores(up: str) -> None:
     assert torch.equal(middle[:48], torch.zeros(48))
     assert torch.allclose(middle[80:112], torch.ones(32))
     assert torch.equal((middle > 0.5).nonzero().flatten()[:1], torch.tensor([64]))
+
+
+def test_fcn8s_adds_the_scores_of_three_maps() -> None:
+    network = build(NetworkConfig(model="fcn8s", up="bilinear", classes=CLASSES, width=NARROW)).eval()
+    picture = torch.randn(1, 3, 96, 64)
+    levels = network.encoder(picture).levels
+    state = network.state_dict()
+
+    def layer(x: Tensor, name: str) -> Tensor:
+        weight = state[f"{name}.weight"]
+        return F.conv2d(x, weight, state[f"{name}.bias"], padding=weight.shape[-1] // 2)
+
+    def enlarged(x: Tensor, factor: float) -> Tensor:
+        return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+    scores = layer(layer(layer(levels[4], "fc6").relu(), "fc7").relu(), "scores.0")  # stride 32
+    scores = enlarged(scores, 2) + layer(levels[3], "scores.1")
+    scores = enlarged(scores, 2) + layer(levels[2], "scores.2")
+    assert torch.allclose(network(picture), enlarged(scores, 8), atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["vgg16", "resnet18"])
+def test_a_unet_lays_each_map_beside_the_one_of_its_size(encoder: str) -> None:
+    network = build(
+        NetworkConfig(model="unet", encoder=encoder, up="nearest", classes=2, width=NARROW)
+    ).eval()
+    picture = torch.randn(1, 3, 96, 64)
+    skips = network.encoder(picture).skips
+    state = network.state_dict()
+    x = skips.pop()
+    for step in range(4 if encoder == "vgg16" else 5):
+        x = F.interpolate(x, scale_factor=2)  # all maps have 8 channels: no 1x1 convolution
+        if skips:
+            x = torch.cat([x, skips.pop()], dim=1)
+        for part in (0, 1):
+            name = f"stages.{step}.{part}"
+            x = F.conv2d(x, state[f"{name}.0.weight"], padding=1)
+            mean, variance = state[f"{name}.1.running_mean"], state[f"{name}.1.running_var"]
+            x = F.batch_norm(x, mean, variance, state[f"{name}.1.weight"], state[f"{name}.1.bias"]).relu()
+    scores = F.conv2d(x, state["classifier.weight"], state["classifier.bias"])
+    assert torch.allclose(network(picture), scores, atol=1e-5)
 
 
 def test_segnet_puts_values_back_where_they_were_taken_from() -> None:
