@@ -1,7 +1,8 @@
 """The door to the native kernels: reads `downup.h`, loads the library beside it, turns its errors into exceptions.
 
 Knows addresses, sizes and strides, and no framework. `DOWNUP_ISA` forces an instruction set (`avx512`, `avx2` or
-`plain`); otherwise the best one that this processor runs is used.
+`plain`); otherwise the best one that this processor runs is used. `DOWNUP_LIBRARY` names another build of the library,
+such as the one with sanitizers.
 """
 
 from __future__ import annotations
@@ -44,10 +45,11 @@ def _declarations(header: str) -> str:
 
 ffi = cffi.FFI()
 ffi.cdef(_declarations(_installed("downup.h").read_text(encoding="utf-8")))
-lib: Any = ffi.dlopen(str(_installed(_LIBRARY)))
+_path = os.environ.get("DOWNUP_LIBRARY") or str(_installed(_LIBRARY))
+lib: Any = ffi.dlopen(_path)
 if lib.du_interface_version() != _INTERFACE_VERSION:
     raise DownupError(
-        f"{_installed(_LIBRARY)} has interface {lib.du_interface_version()}, but this package needs "
+        f"{_path} has interface {lib.du_interface_version()}, but this package needs "
         f"{_INTERFACE_VERSION}; install downup again"
     )
 
@@ -60,7 +62,7 @@ def check(code: int) -> None:
 
 def available_isas() -> list[str]:
     """The instruction sets that were built and run here, best first."""
-    names = []
+    names: list[str] = []
     while (name := lib.du_isa_name(len(names))) != ffi.NULL:
         names.append(ffi.string(name).decode())
     return names
