@@ -85,7 +85,7 @@ class MaxUnpool2d(nn.Module):
         self,
         kernel_size: _ArgumentPair,
         stride: _ArgumentPair | None = None,
-        padding: Any = 0,
+        padding: Padding = 0,
         dilation: _ArgumentPair = 1,
     ) -> None:
         super().__init__()
@@ -102,4 +102,4 @@ class MaxUnpool2d(nn.Module):
 
     def extra_repr(self) -> str:
         """The arguments, for `print`."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}"
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}, dilation={self.dilation}"

@@ -85,14 +85,16 @@ def _places(positions: Tensor, window: Window, size: Any, *, is_pooling: bool) -
     return flat.masked_fill(~has_place, 0), has_place
 
 
-def _put(values: Tensor, flat: Tensor, size: Any) -> Tensor:
+def _put(values: Tensor, flat: Tensor, size: Any, like: Tensor) -> Tensor:
+    """Values added at their places in a plane of zeros, in the layout of `like`."""
     plane = values.new_zeros((*values.shape[:2], size[0] * size[1]))
-    plane = plane.scatter_add(2, flat.flatten(2), values.flatten(2)).unflatten(2, tuple(size))
-    return plane.contiguous(memory_format=torch._prims_common.suggest_memory_format(values))
+    plane = plane.scatter_add(2, flat.flatten(2), values.flatten(2)).view(*values.shape[:2], *size)
+    return plane.contiguous(memory_format=torch._prims_common.suggest_memory_format(like))
 
 
-def _get(plane: Tensor, flat: Tensor) -> Tensor:
-    values = plane.flatten(2).gather(2, flat.flatten(2)).view(flat.shape)
+def _get(plane: Tensor, flat: Tensor, is_used: Tensor) -> Tensor:
+    """The values at these places, zero where not used, in the layout of `plane`."""
+    values = plane.flatten(2).gather(2, flat.flatten(2)).view(flat.shape).masked_fill(~is_used, 0)
     return values.contiguous(memory_format=torch._prims_common.suggest_memory_format(plane))
 
 
@@ -108,22 +110,22 @@ def _is_kept(flat: Tensor, size: Any) -> Tensor:
 def max_pool2d_backward(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
     """Each gradient added where its sample was taken."""
     flat, has_place = _places(positions, window, in_size, is_pooling=True)
-    return _put(grad.masked_fill(~has_place, 0), flat, in_size)
+    return _put(grad.masked_fill(~has_place, 0), flat, in_size, grad)
 
 
 def max_pool2d_take(values: Tensor, positions: Tensor, window: Window) -> Tensor:
     """The value at each position, zero for a window of padding only."""
     flat, has_place = _places(positions, window, values.shape[2:], is_pooling=True)
-    return _get(values, flat).masked_fill(~has_place, 0)
+    return _get(values, flat, has_place)
 
 
 def max_unpool2d(x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
     """Each sample at its position in a plane of zeros; the last of several is kept."""
     flat, _ = _places(positions, window, out_size, is_pooling=False)
-    return _put(x.masked_fill(~_is_kept(flat, out_size), 0), flat, out_size)
+    return _put(x.masked_fill(~_is_kept(flat, out_size), 0), flat, out_size, x)
 
 
 def max_unpool2d_backward(grad: Tensor, positions: Tensor, window: Window) -> Tensor:
     """The gradient at each position, zero for a sample that a later one replaced."""
     flat, _ = _places(positions, window, grad.shape[2:], is_pooling=False)
-    return _get(grad, flat).masked_fill(~_is_kept(flat, grad.shape[2:]), 0)
+    return _get(grad, flat, _is_kept(flat, grad.shape[2:]))

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from downup import geometry, kernels
+from downup import geometry
 from downup.errors import ArgumentError
 from downup.geometry import Padding
 from downup.kernels import Window
-from downup.ops import _composed
-from downup.ops._native import FLOATING, is_native, packed, threads, view
+from downup.ops._native import is_native
+from downup.ops._select_eager import apply_pool, apply_unpool
+from downup.ops._select_registered import flat_arguments
+from downup.ops._select_run import run_pool, run_unpool
 
 _ArgumentPair = int | tuple[int, int]
 
@@ -91,7 +93,8 @@ def max_pool2d_with_offsets(
             f"kernel_size is {kernel_size}: more than 256 taps do not fit one byte; "
             "use a smaller window, or max_pool2d(..., return_indices=True)"
         )
-    return _pool(input, kernel_size, stride, padding, dilation, ceil_mode, True, True)
+    pooled, offsets = _pool(input, kernel_size, stride, padding, dilation, ceil_mode, True, True)
+    return pooled, offsets
 
 
 def max_unpool2d(
@@ -99,7 +102,7 @@ def max_unpool2d(
     indices: Tensor,
     kernel_size: _ArgumentPair,
     stride: _ArgumentPair | None = None,
-    padding: _ArgumentPair = 0,
+    padding: Padding = 0,
     output_size: Any = None,
     *,
     dilation: _ArgumentPair = 1,
@@ -111,8 +114,7 @@ def max_unpool2d(
     Args:
         input: [batch, channel, height, width] or [channel, height, width], the pooled samples.
         indices: their positions, of the same shape: int64 in the plane, or uint8 offsets in the window.
-        kernel_size, stride, padding, dilation: as they were given to the pooling. `padding` as a number, a pair or
-            ((top, bottom), (left, right)).
+        kernel_size, stride, padding, dilation: as they were given to the pooling; "same" needs `output_size`.
         output_size: (height, width) of the result, or a whole shape that ends so; by default
             `(in - 1) * stride + extent - padding`.
 
@@ -144,26 +146,26 @@ def max_unpool2d(
     size = geometry.pair("kernel_size", kernel_size, 1)
     step = size if stride is None else geometry.pair("stride", stride, 1)
     apart = geometry.pair("dilation", dilation, 1)
-    if isinstance(padding, str):
+    wanted = None if output_size is None else tuple(output_size)[-2:]
+    if wanted is not None and len(wanted) != 2:
+        raise ArgumentError(f"output_size is {output_size!r}; use (height, width)")
+    if wanted is None and padding in ("same", "same_lower"):
         raise ArgumentError(
-            f'padding is {padding!r}; give un-pooling numbers: "same" depends on the size before pooling'
+            f"padding is {padding!r}, which depends on the size before pooling; give it as output_size"
         )
-    sides = geometry.resolve_padding(padding, (0, 0), size, step, apart)
+    sides = geometry.resolve_padding(padding, wanted or (0, 0), size, step, apart)
     window = Window(size, step, (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]), apart)
-    out_size = _unpooled_size((x.shape[2], x.shape[3]), window, output_size)
+    out_size = _unpooled_size((x.shape[2], x.shape[3]), window, wanted)
     if is_native(x) and is_native_positions(indices):
         needs_graph = torch.is_grad_enabled() and x.requires_grad
         out = (
-            _Unpool.apply(x, indices, window, out_size)
+            apply_unpool(x, indices, window, out_size)
             if needs_graph
-            else _run_unpool(x, indices, window, out_size)
+            else run_unpool(x, indices, window, out_size)
         )
     else:
-        out = torch.ops.downup.max_unpool2d(x, indices, out_size, *_flat_arguments(window))
-    return out[0] if is_single else out  # type: ignore[no-any-return]
-
-
-# ---------------------------------------------------------------- arguments
+        out = torch.ops.downup.max_unpool2d(x, indices, out_size, *flat_arguments(window))
+    return out[0] if is_single else out
 
 
 def _taps(kernel_size: Any) -> int:
@@ -213,7 +215,7 @@ def _tuple(value: Any) -> Any:
     return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
-def _unpooled_size(in_size: Any, window: Window, output_size: Any) -> tuple[int, int]:
+def _unpooled_size(in_size: Any, window: Window, wanted: Any) -> tuple[int, int]:
     default = tuple(
         (in_size[i] - 1) * window.stride[i]
         + geometry.extent(window.size[i], window.dilation[i])
@@ -221,13 +223,10 @@ def _unpooled_size(in_size: Any, window: Window, output_size: Any) -> tuple[int,
         - window.pad_after[i]
         for i in (0, 1)
     )
-    if output_size is None:
+    if wanted is None:
         if any(isinstance(size, int) and size < 1 for size in default):
             raise ArgumentError(f"the un-pooled image would be {default[0]} x {default[1]}; use less padding")
         return default[0], default[1]
-    wanted = tuple(output_size)[-2:]
-    if len(wanted) != 2:
-        raise ArgumentError(f"output_size is {output_size!r}; use (height, width)")
     for i, axis in enumerate(("height", "width")):
         # The pooling forgot less than a stride on either side; further off, it was not this pooling's input.
         low, high = max(default[i] - window.stride[i], 0), default[i] + window.stride[i]
@@ -239,24 +238,9 @@ def _unpooled_size(in_size: Any, window: Window, output_size: Any) -> tuple[int,
     return wanted[0], wanted[1]
 
 
-def _flat_arguments(window: Window) -> tuple[Any, ...]:
-    """A window as the arguments of a registered operator."""
-    (top, left), (bottom, right) = window.pad_before, window.pad_after
-    return window.size, window.stride, (top, bottom, left, right), window.dilation, window.ceil_mode
-
-
-def _window(size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Window:
-    """The inverse of `_flat_arguments`."""
-    top, bottom, left, right = padding
-    return Window(tuple(size), tuple(stride), (top, left), (bottom, right), tuple(dilation), ceil_mode)
-
-
 def is_native_positions(positions: Tensor) -> bool:
     """Whether the kernels may read `positions` directly, given that they may read the tensor they belong to."""
     return positions.is_cpu and positions.layout is torch.strided and type(positions) is Tensor
-
-
-# ---------------------------------------------------------------- eager calls, without the dispatcher
 
 
 def _pool(
@@ -268,292 +252,18 @@ def _pool(
     ceil_mode: bool,
     compact: bool,
     wants_positions: bool,
-) -> tuple[Tensor, Tensor]:
+) -> Any:
     x, is_single = _batched(input)
     arguments = (_tuple(kernel_size), _tuple(stride), _tuple(padding), _tuple(dilation), ceil_mode)
     if is_native(x):
         window, out_size = _cached_window((x.shape[2], x.shape[3]), *arguments)
         if x.requires_grad and torch.is_grad_enabled():
-            pooled, positions = _Pool.apply(x, window, out_size, compact)
+            pooled, positions = apply_pool(x, window, out_size, compact)
         else:
-            pooled, positions = _run_pool(x, window, out_size, compact, wants_positions)
+            pooled, positions = run_pool(x, window, out_size, compact, wants_positions)
     else:
         window, _ = _new_window((x.shape[2], x.shape[3]), *arguments)
-        pooled, positions = torch.ops.downup.max_pool2d(x, *_flat_arguments(window), compact)
+        pooled, positions = torch.ops.downup.max_pool2d(x, *flat_arguments(window), compact)
     if is_single:
         return pooled[0], positions[0] if positions is not None else positions
     return pooled, positions
-
-
-def _run_pool(x: Tensor, window: Window, out_size: Any, compact: bool, wants_positions: bool = True) -> Any:
-    x, layout = packed(x)
-    shape = (x.shape[0], x.shape[1], *out_size)
-    pooled = torch.empty(shape, dtype=x.dtype, memory_format=layout)
-    positions, position_view = None, kernels.ffi.NULL
-    if wants_positions:
-        positions = torch.empty(shape, dtype=torch.uint8 if compact else torch.int64, memory_format=layout)
-        position_view = view(positions)
-    kernels.check(kernels.lib.du_max_pool2d(view(x), view(pooled), position_view, window.native, threads()))
-    return pooled, positions
-
-
-def _run_pool_backward(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
-    grad, layout = packed(grad)
-    positions = positions.contiguous(memory_format=layout)
-    grad_in = torch.empty((*grad.shape[:2], *in_size), dtype=grad.dtype, memory_format=layout)
-    code = kernels.lib.du_max_pool2d_backward(
-        view(grad), view(positions), view(grad_in), window.native, threads()
-    )
-    kernels.check(code)
-    return grad_in
-
-
-def _run_pool_take(values: Tensor, positions: Tensor, window: Window) -> Tensor:
-    values, layout = packed(values)
-    positions = positions.contiguous(memory_format=layout)
-    taken = torch.empty(positions.shape, dtype=values.dtype, memory_format=layout)
-    code = kernels.lib.du_max_pool2d_take(
-        view(values), view(positions), view(taken), window.native, threads()
-    )
-    kernels.check(code)
-    return taken
-
-
-def _run_unpool(x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
-    x, layout = packed(x)
-    positions = positions.contiguous(memory_format=layout)
-    out = torch.empty((*x.shape[:2], *out_size), dtype=x.dtype, memory_format=layout)
-    kernels.check(kernels.lib.du_max_unpool2d(view(x), view(positions), view(out), window.native, threads()))
-    return out
-
-
-def _run_unpool_backward(grad: Tensor, positions: Tensor, window: Window) -> Tensor:
-    grad, layout = packed(grad)
-    positions = positions.contiguous(memory_format=layout)
-    grad_in = torch.empty(positions.shape, dtype=grad.dtype, memory_format=layout)
-    code = kernels.lib.du_max_unpool2d_backward(
-        view(grad), view(positions), view(grad_in), window.native, threads()
-    )
-    kernels.check(code)
-    return grad_in
-
-
-class _Pool(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, window: Window, out_size: Any, compact: bool) -> Any:  # type: ignore[override]
-        pooled, positions = _run_pool(x, window, out_size, compact)
-        ctx.mark_non_differentiable(positions)
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(positions)
-        ctx.window, ctx.in_size = window, x.shape[2:]
-        return pooled, positions
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, _: Any) -> Any:  # type: ignore[override]
-        if grad is None:
-            return None, None, None, None
-        (positions,) = ctx.saved_tensors
-        if is_native(grad):
-            run = (
-                _PoolBackward.apply if torch.is_grad_enabled() and grad.requires_grad else _run_pool_backward
-            )
-            return run(grad, positions, ctx.window, ctx.in_size), None, None, None
-        flat = _flat_arguments(ctx.window)
-        return torch.ops.downup.max_pool2d_backward(grad, positions, ctx.in_size, *flat), None, None, None
-
-
-class _PoolBackward(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:  # type: ignore[override]
-        ctx.save_for_backward(positions)
-        ctx.window = window
-        return _run_pool_backward(grad, positions, window, in_size)
-
-    @staticmethod
-    def backward(ctx: Any, values: Tensor) -> Any:  # type: ignore[override]
-        # Through the dispatcher: third derivatives are rare, and it knows them all.
-        (positions,) = ctx.saved_tensors
-        return (
-            torch.ops.downup.max_pool2d_take(values, positions, *_flat_arguments(ctx.window)),
-            None,
-            None,
-            None,
-        )
-
-
-class _Unpool(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:  # type: ignore[override]
-        ctx.save_for_backward(positions)
-        ctx.window = window
-        return _run_unpool(x, positions, window, out_size)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
-        (positions,) = ctx.saved_tensors
-        if is_native(grad) and not (torch.is_grad_enabled() and grad.requires_grad):
-            return _run_unpool_backward(grad, positions, ctx.window), None, None, None
-        flat = _flat_arguments(ctx.window)
-        return torch.ops.downup.max_unpool2d_backward(grad, positions, *flat), None, None, None
-
-
-# ---------------------------------------------------------------- the operators that torch knows
-
-_WINDOW = "int[2] size, int[2] stride, SymInt[4] padding, int[2] dilation, bool ceil_mode"
-_library = torch.library.Library("downup", "DEF")
-_library.define(f"max_pool2d(Tensor x, {_WINDOW}, bool compact) -> (Tensor, Tensor)")
-_library.define(f"max_pool2d_backward(Tensor grad, Tensor positions, SymInt[2] in_size, {_WINDOW}) -> Tensor")
-_library.define(f"max_pool2d_take(Tensor values, Tensor positions, {_WINDOW}) -> Tensor")
-_library.define(f"max_unpool2d(Tensor x, Tensor positions, SymInt[2] out_size, {_WINDOW}) -> Tensor")
-_library.define(f"max_unpool2d_backward(Tensor grad, Tensor positions, {_WINDOW}) -> Tensor")
-
-
-def _op_max_pool2d(x: Tensor, *rest: Any) -> Any:
-    window, compact = _window(*rest[:5]), rest[5]
-    if x.device.type == "cpu" and x.dtype in FLOATING:
-        return _run_pool(x, window, _out_size(x, window), compact)
-    return _composed.max_pool2d(x, window, _out_size(x, window), compact)
-
-
-def _op_max_pool2d_backward(grad: Tensor, positions: Tensor, in_size: Any, *rest: Any) -> Tensor:
-    run = _run_pool_backward if _reaches_kernels(grad) else _composed.max_pool2d_backward
-    return run(grad, positions, _window(*rest), tuple(in_size))
-
-
-def _op_max_pool2d_take(values: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    run = _run_pool_take if _reaches_kernels(values) else _composed.max_pool2d_take
-    return run(values, positions, _window(*rest))
-
-
-def _op_max_unpool2d(x: Tensor, positions: Tensor, out_size: Any, *rest: Any) -> Tensor:
-    run = _run_unpool if _reaches_kernels(x) else _composed.max_unpool2d
-    return run(x, positions, _window(*rest), tuple(out_size))
-
-
-def _op_max_unpool2d_backward(grad: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    run = _run_unpool_backward if _reaches_kernels(grad) else _composed.max_unpool2d_backward
-    return run(grad, positions, _window(*rest))
-
-
-def _reaches_kernels(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype in FLOATING
-
-
-def _out_size(x: Tensor, window: Window) -> tuple[int, int]:
-    return tuple(  # type: ignore[return-value]
-        geometry.window_out_size(
-            x.shape[2 + i],
-            window.size[i],
-            window.stride[i],
-            (window.pad_before[i], window.pad_after[i]),
-            window.dilation[i],
-            window.ceil_mode,
-            axis=("rows", "columns")[i],
-        )
-        for i in (0, 1)
-    )
-
-
-def _empty(like: Tensor, size: Any, dtype: torch.dtype | None = None) -> Tensor:
-    """What a kernel returns for `like`, without contents: another size, the same layout."""
-    layout = torch._prims_common.suggest_memory_format(like)
-    return like.new_empty((*like.shape[:2], *size), dtype=dtype or like.dtype).contiguous(
-        memory_format=layout
-    )
-
-
-def _fake_max_pool2d(x: Tensor, *rest: Any) -> Any:
-    size = _out_size(x, _window(*rest[:5]))
-    return _empty(x, size), _empty(x, size, torch.uint8 if rest[5] else torch.int64)
-
-
-def _fake_max_pool2d_backward(grad: Tensor, positions: Tensor, in_size: Any, *rest: Any) -> Tensor:
-    return _empty(grad, in_size)
-
-
-def _fake_max_pool2d_take(values: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    return _empty(values, positions.shape[2:])
-
-
-def _fake_max_unpool2d(x: Tensor, positions: Tensor, out_size: Any, *rest: Any) -> Tensor:
-    return _empty(x, out_size)
-
-
-def _fake_max_unpool2d_backward(grad: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    return _empty(grad, positions.shape[2:])
-
-
-def _set_up_pool(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(output[1])
-    ctx.mark_non_differentiable(output[1])
-    ctx.in_size, ctx.window = inputs[0].shape[2:], inputs[1:6]
-
-
-def _pool_gradient(ctx: Any, grad: Tensor | None, _: Any) -> Any:
-    if grad is None:
-        return (None,) * 7
-    (positions,) = ctx.saved_tensors
-    return torch.ops.downup.max_pool2d_backward(grad, positions, ctx.in_size, *ctx.window), *(None,) * 6
-
-
-def _set_up_pool_backward(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(inputs[1])
-    ctx.window = inputs[3:]
-
-
-def _pool_backward_gradient(ctx: Any, values: Tensor) -> Any:
-    return torch.ops.downup.max_pool2d_take(values, *ctx.saved_tensors, *ctx.window), *(None,) * 7
-
-
-def _set_up_pool_take(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(inputs[1])
-    ctx.in_size, ctx.window = inputs[0].shape[2:], inputs[2:]
-
-
-def _pool_take_gradient(ctx: Any, grad: Tensor) -> Any:
-    return torch.ops.downup.max_pool2d_backward(grad, *ctx.saved_tensors, ctx.in_size, *ctx.window), *(
-        None,
-    ) * 6
-
-
-def _set_up_unpool(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(inputs[1])
-    ctx.window = inputs[3:]
-
-
-def _unpool_gradient(ctx: Any, grad: Tensor) -> Any:
-    return torch.ops.downup.max_unpool2d_backward(grad, *ctx.saved_tensors, *ctx.window), *(None,) * 7
-
-
-def _set_up_unpool_backward(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(inputs[1])
-    ctx.out_size, ctx.window = inputs[0].shape[2:], inputs[2:]
-
-
-def _unpool_backward_gradient(ctx: Any, values: Tensor) -> Any:
-    return torch.ops.downup.max_unpool2d(values, *ctx.saved_tensors, ctx.out_size, *ctx.window), *(None,) * 6
-
-
-for _name, _run, _fake, _gradient, _set_up in (
-    ("max_pool2d", _op_max_pool2d, _fake_max_pool2d, _pool_gradient, _set_up_pool),
-    (
-        "max_pool2d_backward",
-        _op_max_pool2d_backward,
-        _fake_max_pool2d_backward,
-        _pool_backward_gradient,
-        _set_up_pool_backward,
-    ),
-    ("max_pool2d_take", _op_max_pool2d_take, _fake_max_pool2d_take, _pool_take_gradient, _set_up_pool_take),
-    ("max_unpool2d", _op_max_unpool2d, _fake_max_unpool2d, _unpool_gradient, _set_up_unpool),
-    (
-        "max_unpool2d_backward",
-        _op_max_unpool2d_backward,
-        _fake_max_unpool2d_backward,
-        _unpool_backward_gradient,
-        _set_up_unpool_backward,
-    ),
-):
-    _library.impl(_name, _run, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"downup::{_name}", _fake, lib=_library)
-    torch.library.register_autograd(f"downup::{_name}", _gradient, setup_context=_set_up, lib=_library)
