@@ -1,3 +1,5 @@
+import dataclasses
+import importlib
 import json
 import os
 import re
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 from downup.cli import app
 from downup.cli.console import fail
+from downup.data import earth
 from downup.networks import DOWNS, ENCODERS, MODELS, UPS
 from shapes import CLASSES, make_shapes, write_shapes
 
@@ -233,6 +236,45 @@ def test_check_names_every_problem_and_its_cure(data, tmp_path):
     for name in ("t0", "v1.png", "t1.png"):
         assert name in result.stdout + result.stderr
     assert "Traceback" not in result.output
+
+
+class ReadTile:
+    """A tile read once, before the picture of the world is replaced by a part of it."""
+
+    def __init__(self, tile):
+        self.stem, self.picture, self.mask = tile.stem, tile.read_image("grey"), tile.read_mask()
+
+    def read_image(self, channels):
+        return self.picture
+
+    def read_mask(self):
+        return self.mask
+
+
+def test_demo_ends_in_a_labelled_map_and_a_report_with_the_lookup_to_compare(tmp_path, monkeypatch):
+    # The same road on a corner of the world: West Africa, where all but the ice is found.
+    module = importlib.import_module("downup.cli.demo")
+    quick = dataclasses.replace(module._OPTIONS, epochs=1, steps_per_epoch=2, batch=2, size=64)
+    monkeypatch.setattr(module, "_OPTIONS", quick)
+    monkeypatch.setattr(module, "_WINDOW", 96)
+    whole, dataset = earth.picture, earth.dataset()
+    tiles = {"train": dataset.splits["train"][::20], "val": dataset.splits["val"][::16]}
+    some = {split: [ReadTile(tile) for tile in tiles[split]] for split in tiles}
+    monkeypatch.setattr(earth, "dataset", lambda: dataclasses.replace(dataset, splits=some))
+    monkeypatch.setattr(earth, "picture", lambda channels: whole(channels)[1100:1300, 2450:2750])
+    result = run("demo", "-o", tmp_path / "demo", "--threads", 1, "--device", "cpu")
+
+    assert result.exit_code == 0, result.output
+    report = (tmp_path / "demo" / "report.html").read_text()
+    assert re.search(r"lookup by brightness +0\.\d{4}\n", result.stdout)
+    assert re.search(r"of the network +0\.\d{4}  \([+-]0\.\d{4}\)\n", result.stdout)
+    with Image.open(tmp_path / "demo" / "world.png") as labels:
+        assert (labels.mode, labels.size) == ("P", (300, 200))
+    with Image.open(tmp_path / "demo" / "world.jpg") as shown:
+        assert shown.width == 300
+        assert shown.height > 200
+    assert "world.jpg" in report
+    assert "lookup" in report
 
 
 def test_ops_lists_the_catalog():
