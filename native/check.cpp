@@ -111,7 +111,7 @@ int64_t window_out_size(int64_t in_size, const du_window& window, int axis) {
   if (window.ceil_mode) {
     // room may be negative by less than a stride: the first window then hangs over the end.
     out = room > -stride ? (room + stride - 1) / stride + 1 : 0;
-    if (out > 0 && (out - 1) * stride >= in_size + before) --out;
+    out = std::min(out, (in_size + before - 1) / stride + 1);
   }
   if (out >= 1) return out;
   set_error(DU_BAD_ARGUMENT,

@@ -17,8 +17,8 @@ bool check_output(const du_view* view, const char* name);
 // Window sizes, strides and dilations of 1 to 2^31 - 1, paddings of 0 to 2^30.
 bool check_window(const du_window* window);
 
-// floor((in + paddings - dilation * (size - 1) - 1) / stride) + 1, or rounded up with ceil_mode, when the last window must still
-// start on the input or the padding before it. -1 with an error where no window fits.
+// floor((in + paddings - dilation * (size - 1) - 1) / stride) + 1; with ceil_mode rounded up, but only windows that start on the
+// input or the padding before it. -1 with an error where no window fits.
 int64_t window_out_size(int64_t in_size, const du_window& window, int axis);
 
 // Where all of a view's elements lie, in bytes from its data: [begin, end).

@@ -131,6 +131,10 @@ def test_blur_pool2d_by_eye() -> None:
     assert ops.blur_pool2d(edge, taps=3, stride=1).flatten().tolist() == [2, 1, 0]  # 0, 4, 0 around the first
 
 
+def test_blur_pool2d_knows_its_shape_without_data() -> None:
+    assert ops.blur_pool2d(torch.empty(1, 2, 5, 6, device="meta")).shape == (1, 2, 3, 3)
+
+
 def test_blur_pool2d_keeps_its_type_under_autocast() -> None:
     image = torch.randn(1, 2, 6, 6)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -124,9 +124,11 @@ def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2) -> Tensor:
         raise ArgumentError(
             f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns], one pixel or more"
         )
-    if not torch.is_autocast_enabled(input.device.type):
+    # Devices without autocast, such as meta, may not even be asked.
+    device = input.device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return _blur(input, taps, step)
-    with torch.autocast(input.device.type, enabled=False):  # the answer keeps the dtype of its input
+    with torch.autocast(device, enabled=False):  # the answer keeps the dtype of its input
         return _blur(input, taps, step)
 
 
