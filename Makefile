@@ -6,7 +6,7 @@ READY := .venv/ready
 .PHONY: demo test test-long lint sanitize bench clean
 
 # torch first and alone: every other package would otherwise be free to choose its version.
-$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/* native/*/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt scikit-build-core cmake ninja
