@@ -419,7 +419,8 @@ def _spoil(make: Maker, case: Case) -> None:
     elif kind == "no data":
         view.data = ffi.NULL
     elif kind == "type":
-        others = {FLOAT32, FLOAT64, BFLOAT16, -1, 5, 99, 2**31 - 1, -(2**31)} - {view.type}
+        integers = {UINT8, INT64} if name != "positions" else set()
+        others = integers | {FLOAT32, FLOAT64, BFLOAT16, -1, 5, 99, 2**31 - 1, -(2**31)} - {view.type}
         view.type = make.random.choice(sorted(others))
     elif kind == "size":
         _spoil_size(make, view, name)
