@@ -11,7 +11,19 @@ from typing import Any
 __version__ = "0.1.0"
 
 _SUBMODULES = frozenset(
-    {"catalog", "data", "errors", "evaluation", "geometry", "kernels", "networks", "nn", "ops", "prediction", "training"}
+    {
+        "catalog",
+        "data",
+        "errors",
+        "evaluation",
+        "geometry",
+        "kernels",
+        "networks",
+        "nn",
+        "ops",
+        "prediction",
+        "training",
+    }
 )
 
 __all__ = ["__version__", *sorted(_SUBMODULES)]
