@@ -15,7 +15,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,10 @@ from torch.nn import functional as F
 from downup import kernels, ops
 from downup.kernels import Window
 from measure import Call, Times, copy_of, geometric_mean, in_turns, keep_memory, machine, ratio
+
+# Typed loosely: the stubs know no call with unpacked arguments.
+_torch_pool: Callable[..., object] = F.max_pool2d
+_torch_unpool: Callable[..., Tensor] = F.max_unpool2d
 
 LAYOUTS = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
 OPERATORS = ("max_pool2d", "max_unpool2d")
@@ -123,7 +127,7 @@ def _pool_sides(case: Case, plane: Tensor) -> tuple[Call, Call, int]:
         return ops.max_pool2d(x, *window, return_indices=case.form == "int64")
 
     def peer() -> object:
-        return F.max_pool2d(x, *window, return_indices=case.form == "int64")
+        return _torch_pool(x, *window, return_indices=case.form == "int64")
 
     ours_out, peer_out = _first(ours()), _first(peer())
     position_bytes = {"none": 0, "offsets": 1, "int64": 8}[case.form] * ours_out.numel()
@@ -146,7 +150,7 @@ def _unpool_sides(case: Case, plane: Tensor) -> tuple[Call, Call, int]:
         return ops.max_unpool2d(x, positions, *window, output_size=size)
 
     def peer() -> Tensor:
-        return F.max_unpool2d(x, flat, *window, output_size=size)
+        return _torch_unpool(x, flat, *window, output_size=size)
 
     moved = _bytes(plane) + _bytes(x) + _bytes(positions)
     if case.direction == "forward":
@@ -393,4 +397,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

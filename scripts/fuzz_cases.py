@@ -19,7 +19,7 @@ from downup.kernels import BFLOAT16, FLOAT32, FLOAT64, INT64, UINT8, ffi, lib
 Array = np.ndarray[Any, Any]
 
 # What a block holds; NumPy has no bfloat16, so its bits are kept.
-STORED_AS = {
+STORED_AS: dict[int, np.dtype[Any]] = {
     FLOAT32: np.dtype(np.float32),
     FLOAT64: np.dtype(np.float64),
     BFLOAT16: np.dtype(np.uint16),
@@ -51,8 +51,8 @@ OUTPUTS = {
     "max_unpool2d_backward": ("samples",),
 }
 GUARD = 64
-LIMITS = (-(2**63), -(2**62), -(2**31), -2, -1, 0, 1, 255, 256, 257, 2**30, 2**30 + 1)
-LIMITS += (2**31 - 1, 2**31, 2**32, 2**61, 2**62, 2**63 - 1)
+SMALL_LIMITS = (-(2**31), -2, -1, 0, 1, 255, 256, 257, 2**30, 2**30 + 1, 2**31 - 1, 2**31)
+LIMITS = (*SMALL_LIMITS, -(2**63), -(2**62), 2**32, 2**61, 2**62, 2**63 - 1)
 
 
 @dataclass
@@ -211,19 +211,17 @@ class Maker:
         pick = self.random.randint
         kind = self.random.choice(("net", "any", "any", "far"))
         if kind == "net":
-            size, stride, pad = self.random.choice(
+            one, step, pad = self.random.choice(
                 ((2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 1, 0), (3, 3, 0), (1, 2, 0))
             )
-            pads = [[pad, pad], [pad, pad]]
-            return dict(
-                zip(
-                    ("size", "stride", "pad_before", "pad_after"),
-                    ([size] * 2, [stride] * 2, *pads),
-                    strict=True,
-                ),
-                dilation=[1, 1],
-                ceil_mode=int(self.chance(0.3)),
-            )
+            return {
+                "size": [one, one],
+                "stride": [step, step],
+                "pad_before": [pad, pad],
+                "pad_after": [pad, pad],
+                "dilation": [1, 1],
+                "ceil_mode": int(self.chance(0.3)),
+            }
         size = [pick(1, 7), pick(1, 7)] if self.chance(0.97) else [pick(8, 20), pick(8, 20)]
         dilation = [pick(1, 3), pick(1, 3)] if self.chance(0.4) else [1, 1]
         stride = [pick(1, n + 2) if self.chance(0.7) else pick(1, 3) for n in size]
@@ -268,10 +266,17 @@ def from_bfloat16(bits: Array) -> Array:
 # ---------------------------------------------------------------- whole cases
 
 
-def make_case(seed: int, index: int, isas: list[str], sizes: list[int] | None = None) -> Case:
+def make_case(
+    seed: int,
+    index: int,
+    isas: list[str],
+    operators: tuple[str, ...] = OPERATORS,
+    floats: tuple[int, ...] = FLOATS,
+    sizes: list[int] | None = None,
+) -> Case:
     """The case of this seed and index; `sizes` fixes those of what was pooled."""
     make = Maker(seed, index)
-    operator = make.random.choice(OPERATORS)
+    operator, element_type = make.random.choice(operators), make.random.choice(floats)
     is_large = sizes is not None or make.chance(0.01)
     pooled_from = sizes or make.sizes(150_000 if is_large else make.random.choice((60, 60, 400, 4000)))
     window, out = _fitting_window(make, pooled_from)
@@ -287,7 +292,7 @@ def make_case(seed: int, index: int, isas: list[str], sizes: list[int] | None = 
         case.must = "" if out == absurd_out or "unpool" in operator else "refuse"
     if "unpool" in operator and make.chance(0.3):
         plane[2:] = [make.random.randint(1, n + 3) for n in plane[2:]]
-    _fill_blocks(make, case, plane, [*plane[:2], *out], pooled_from)
+    _fill_blocks(make, case, [plane, [*plane[:2], *out], pooled_from], element_type)
     for name in VIEWS[operator]:
         block = case.blocks[name]
         case.views[name] = ffi.NULL if block is None else block.view()
@@ -304,10 +309,9 @@ def _fitting_window(make: Maker, in_size: list[int]) -> tuple[dict[str, Any], li
             return window, out
 
 
-def _fill_blocks(
-    make: Maker, case: Case, plane: list[int], samples: list[int], pooled_from: list[int]
-) -> None:
-    floats, form = make.random.choice(FLOATS), make.random.choice((UINT8, INT64))
+def _fill_blocks(make: Maker, case: Case, all_sizes: list[list[int]], floats: int) -> None:
+    plane, samples, pooled_from = all_sizes
+    form = make.random.choice((UINT8, INT64))
     written = OUTPUTS[case.operator]
     if max(plane) < 2**20:
         case.blocks["plane"] = make.block(plane, floats, "plane" in written)
@@ -382,7 +386,18 @@ def _fill_positions(make: Maker, case: Case, pooled_from: list[int]) -> None:
         low, high = (0, places) if positions.type == INT64 else (0, min(max(taps, 1), 256))
         array[...] = make.numbers.integers(low, high, array.shape, STORED_AS[positions.type])
     if make.chance(0.3):
-        wrong = (-1, 0, places - 1, places, 2**31, 2**31 - 1, 2**32, 2**62, -(2**63), 2**63 - 1)
+        wrong: tuple[int, ...] = (
+            -1,
+            0,
+            places - 1,
+            places,
+            2**31,
+            2**31 - 1,
+            2**32,
+            2**62,
+            -(2**63),
+            2**63 - 1,
+        )
         if positions.type == UINT8:
             wrong = (0, 255, taps % 256, (taps - 1) % 256)
         for _ in range(make.random.choice((1, 1, 3))):

@@ -11,6 +11,7 @@ change that is not an element of an output. Faults that do not show, such as a r
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import math
 import mmap
 import os
@@ -27,7 +28,7 @@ import numpy as np
 
 from downup import geometry, kernels
 from downup.errors import ArgumentError
-from downup.kernels import BFLOAT16, FLOAT32, UINT8, Window, ffi, lib, reference
+from downup.kernels import BFLOAT16, FLOAT32, FLOAT64, INT64, UINT8, Window, ffi, lib, reference
 from fuzz_cases import (
     LIMITS,
     OUTPUTS,
@@ -234,30 +235,41 @@ def judge_names() -> None:
 
 def judge_streams(seed: int, isas: list[str]) -> None:
     """Outputs so large that they are stored past the caches."""
-    found = (make_case(seed, index, isas, [2, 16, 400, 350]) for index in range(1000))
-    # The instruction sets differ in their stores, and so do the layouts.
-    wanted = {(isa, axis) for isa in isas for axis in (1, 3)}
-    for case in found:
-        plane = case.blocks["plane"]
-        if (
-            case.must != "accept"
-            or "plane" not in OUTPUTS[case.operator]
-            or plane is None
-            or plane.type != FLOAT32
-        ):
-            continue
-        kind = (case.isa, plane.strides.index(1) if 1 in plane.strides else 0)
-        if kind in wanted:
-            wanted.remove(kind)
-            judge(case)
-        if not wanted:
-            return
+    backward = ("max_pool2d_backward", "max_unpool2d")
+    for isa in isas:
+        layouts = {1, 3}
+        for index in range(100):
+            case = make_case(seed, index, [isa], backward, (FLOAT32,), [1, 8, 728, 728])
+            plane = case.blocks["plane"]
+            assert plane is not None
+            layout = plane.strides.index(1) if 1 in plane.strides else 0
+            if case.must == "accept" and layout in layouts:
+                layouts.remove(layout)
+                judge(case)
+            if not layouts:
+                break
+
+
+def judge_extremes() -> None:
+    """A legal call whose products of sizes overflow: they multiply to 2^64 - 1, so that one more is zero."""
+    channels, windows, columns, rows = 3 * 5 * 641, 257, 65537 * 17, 6700417
+    values, positions = np.zeros(channels), np.zeros(channels, np.int64)
+    taken = np.ones((windows, channels))
+    views = (
+        kernels.view(values.ctypes.data, (1, channels, rows, columns), (0, 1, 0, 0), FLOAT64),
+        kernels.view(positions.ctypes.data, (1, channels, 1, windows), (0, 1, 0, 0), INT64),
+        kernels.view(taken.ctypes.data, (1, channels, 1, windows), (0, 1, 0, channels), FLOAT64),
+    )
+    # All windows lie in the padding above the plane.
+    window = Window((rows, columns), (rows + 1, columns), (rows, 0), (0, (windows - 1) * columns))
+    if lib.du_max_pool2d_take(*views, window.native, 2) or taken.any():
+        raise FaultError(f"a huge plane of one value: {sentence()}")
 
 
 def judge_threads(seed: int) -> None:
     """Two callers at once, threads of a host, and a forked child."""
     isas = kernels.available_isas()
-    found = (make_case(seed, index, isas, [2, 33, 40, 50]) for index in range(1000))
+    found = (make_case(seed, index, isas, sizes=[2, 33, 40, 50]) for index in range(1000))
     large = list(islice((case for case in found if case.must == "accept"), 4))
     for case in large:
         case.threads, case.isa = 4, isas[0]
@@ -315,6 +327,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     parser.add_argument("--trace", default=None, help="file that always holds the index of the running case")
     arguments = parser.parse_args()
+    faulthandler.enable()
     seed = time.time_ns() % 10**9 if arguments.seed is None else arguments.seed
     isas = kernels.available_isas()
     if arguments.only == -1:
@@ -329,6 +342,8 @@ def main() -> int:
     print(f"seed {seed}, {arguments.calls} calls from {arguments.first}, {', '.join(isas)}", flush=True)
     trace = _trace(arguments.trace)
     is_clean = _judge_all(arguments, seed, isas, trace)
+    if not is_clean and not arguments.all:
+        return 1
     struct.pack_into("q", trace, 0, -1)
     _judge_rest(seed, isas)
     return 0 if is_clean else 1
@@ -336,6 +351,7 @@ def main() -> int:
 
 def _judge_rest(seed: int, isas: list[str]) -> None:
     judge_names()
+    judge_extremes()
     judge_threads(seed)
     judge_streams(seed, isas)
 

@@ -33,10 +33,10 @@ def build(name: str, option: str) -> Path:
     folder = ROOT / "build" / name
     tools = Path(sys.executable).parent
     path = os.pathsep.join([str(tools), os.environ.get("PATH", "")])
-    environment = os.environ | {"PATH": path}
+    # The sanitizers and gcov that are used below are those of gcc.
+    environment = os.environ | {"PATH": path, "CXX": "g++"}
     configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", f"-D{option}=ON"]
-    compiler = ["-DCMAKE_CXX_COMPILER=g++"]
-    subprocess.run([*configure, *compiler], check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(configure, check=True, env=environment, stdout=subprocess.DEVNULL)
     subprocess.run(["cmake", "--build", str(folder)], check=True, env=environment)
     return folder / "libdownup.so"
 
