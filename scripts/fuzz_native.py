@@ -45,6 +45,9 @@ from fuzz_cases import (
 # Taps that the reference, which takes about a microsecond for each, may visit in one case.
 MOST_REFERENCE_TAPS = 1500
 
+# 256 calls take about a second; a call that hangs ends the run.
+MOST_SECONDS = 300
+
 
 class FaultError(Exception):
     """What the library did wrong."""
@@ -362,6 +365,8 @@ def _judge_all(arguments: argparse.Namespace, seed: int, isas: list[str], trace:
     failures: Counter[str] = Counter()
     end = time.monotonic() + 60 * arguments.minutes
     for index in range(arguments.first, arguments.first + arguments.calls):
+        if index % 256 == 0 or index == arguments.first:
+            faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
         struct.pack_into("q", trace, 0, index)
         case = make_case(seed, index, isas)
         operators[case.operator] += 1
@@ -378,6 +383,7 @@ def _judge_all(arguments: argparse.Namespace, seed: int, isas: list[str], trace:
             return False
         if index % 256 == 0 and time.monotonic() > end:
             break
+    faulthandler.cancel_dump_traceback_later()
     print(f"{operators.total()} calls: " + ", ".join(f"{name} {n}" for name, n in sorted(operators.items())))
     print(f"{codes[0]} accepted, {codes[1]} refused for their arguments, {codes[2]} for their positions")
     for kind, count in failures.most_common():
