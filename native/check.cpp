@@ -13,6 +13,9 @@ thread_local char last_error[512] = "";
 // With these bounds no place computed from a window overflows.
 constexpr int64_t kLargestArgument = INT32_MAX;
 constexpr int64_t kLargestPadding = int64_t{1} << 30;
+// The lowest number has no opposite.
+int64_t stride_length(int64_t stride) { return stride == INT64_MIN ? INT64_MAX : stride < 0 ? -stride : stride; }
+
 constexpr const char* kAxisNames[4] = {"batch", "channel", "row", "column"};
 
 }  // namespace
@@ -49,9 +52,8 @@ bool check_view(const du_view* view, const char* name) {
   int64_t elements = 1, reach = 0;
   for (int i = 0; i < 4; ++i) {
     int64_t step;
-    const int64_t length = view->strides[i] == INT64_MIN ? INT64_MAX : view->strides[i] < 0 ? -view->strides[i] : view->strides[i];
     if (__builtin_mul_overflow(elements, std::max<int64_t>(view->sizes[i], 1), &elements) ||
-        __builtin_mul_overflow(length, std::max<int64_t>(view->sizes[i], 1) - 1, &step) || __builtin_add_overflow(reach, step, &reach) ||
+        __builtin_mul_overflow(stride_length(view->strides[i]), std::max<int64_t>(view->sizes[i], 1) - 1, &step) || __builtin_add_overflow(reach, step, &reach) ||
         reach > INT64_MAX / 16 || elements > INT64_MAX / 16) {
       return !set_error(DU_BAD_ARGUMENT, "%s has sizes [%lld, %lld, %lld, %lld] that overflow; use sizes that fit in memory", name,
                         static_cast<long long>(view->sizes[0]), static_cast<long long>(view->sizes[1]),
@@ -66,7 +68,7 @@ bool check_output(const du_view* view, const char* name) {
   if (!check_view(view, name)) return false;
   // Ordered by stride, each step must pass over everything before it.
   int order[4] = {0, 1, 2, 3};
-  const auto length = [&](int i) { return view->strides[i] < 0 ? -view->strides[i] : view->strides[i]; };
+  const auto length = [&](int i) { return stride_length(view->strides[i]); };
   std::sort(order, order + 4, [&](int a, int b) { return length(a) < length(b); });
   int64_t covered = 0;
   for (int i : order) {
@@ -125,6 +127,7 @@ Span span_of(const du_view& view) {
   const int64_t bytes = element_bytes(view.type);
   Span span{0, bytes};
   for (int i = 0; i < 4; ++i) {
+    if (view.sizes[i] < 2) continue;
     const int64_t way = view.strides[i] * (view.sizes[i] - 1) * bytes;
     (way < 0 ? span.begin : span.end) += way;
   }

@@ -66,6 +66,7 @@ using namespace downup;
 extern "C" int32_t du_interface_version(void) { return 1; }
 
 extern "C" const char* du_isa_name(int32_t index) {
+  if (index < 0) return nullptr;
   for (const Build& build : kBuilds) {
     if (build.runs() && index-- == 0) return build.kernels.isa;
   }

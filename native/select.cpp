@@ -46,14 +46,20 @@ bool check_positions(const du_view* positions, const du_view* samples, const du_
 // An output that shares memory with an input would be overwritten while it is read.
 bool check_apart(const du_view* out, const char* out_name, const du_view* in, const char* in_name) {
   const Span a = span_of(*out), b = span_of(*in);
-  const char* a_data = static_cast<const char*>(out->data);
-  const char* b_data = static_cast<const char*>(in->data);
-  if (a_data + a.begin >= b_data + b.end || b_data + b.begin >= a_data + a.end) return true;
+  // As numbers: an address beside a view may be no valid pointer.
+  const uint64_t a_data = reinterpret_cast<uint64_t>(out->data), b_data = reinterpret_cast<uint64_t>(in->data);
+  const auto place = [](uint64_t data, int64_t way) { return data + static_cast<uint64_t>(way); };
+  if (place(a_data, a.begin) >= place(b_data, b.end) || place(b_data, b.begin) >= place(a_data, a.end)) return true;
   return !set_error(DU_BAD_ARGUMENT, "%s and %s share memory; write to memory of its own", out_name, in_name);
 }
 
 Axis axis_of(const du_window& window, int i, int64_t in, int64_t out) {
   return {in, out, window.size[i], window.stride[i], window.pad_before[i], window.dilation[i]};
+}
+
+// The stride of an axis of one element says nothing; 1 fits every fast path and overflows nowhere.
+void copy_strides(const du_view& view, int64_t* strides) {
+  for (int i = 0; i < 4; ++i) strides[i] = view.sizes[i] == 1 ? 1 : view.strides[i];
 }
 
 // From here on, what a call writes is out of a core's cache before the next layer reads it.
@@ -69,9 +75,9 @@ SelectCall call_of(const du_view& plane, const du_view& samples, const du_view* 
   call.plane = plane.data;
   call.samples = samples.data;
   call.positions = positions ? positions->data : nullptr;
-  memcpy(call.plane_strides, plane.strides, sizeof plane.strides);
-  memcpy(call.sample_strides, samples.strides, sizeof samples.strides);
-  if (positions) memcpy(call.position_strides, positions->strides, sizeof positions->strides);
+  copy_strides(plane, call.plane_strides);
+  copy_strides(samples, call.sample_strides);
+  if (positions) copy_strides(*positions, call.position_strides);
   return call;
 }
 
@@ -118,12 +124,15 @@ int64_t all_windows_with_taps(const SelectCall& call) {
   return call.batch * call.channels * windows_with_taps(call.rows) * windows_with_taps(call.columns);
 }
 
-int32_t check_found(const SelectCall& call, int64_t found, int64_t expected) {
-  if (found >= expected) return DU_OK;
-  return set_error(DU_BAD_POSITION, "%lld of %lld positions lie outside the plane of %lld x %lld; use the positions and the size of the pooling they come from",
-                   static_cast<long long>(expected - found), static_cast<long long>(expected),
+int32_t check_found(const SelectCall& call, int64_t found, int64_t expected, const char* where) {
+  if (found == expected) return DU_OK;
+  return set_error(DU_BAD_POSITION, "%lld of %lld positions lie outside %s of %lld x %lld; use the positions and the size of the pooling they come from",
+                   static_cast<long long>(expected - found), static_cast<long long>(expected), where,
                    static_cast<long long>(call.rows.in), static_cast<long long>(call.columns.in));
 }
+
+constexpr const char* kOwnWindow = "their windows in the plane";
+constexpr const char* kPlane = "the plane";
 
 // The usual positions lie in their own windows, and the kernels for these let each place ask the few windows over it, so that
 // threads split the plane. For planes too narrow for that, going from sample to sample is quicker.
@@ -187,9 +196,8 @@ extern "C" int32_t du_max_pool2d_backward(const du_view* grad_out, const du_view
   const PositionForm form = form_of(*positions);
   const int64_t expected = all_windows_with_taps(call);
   const bool sums_are_exact = grad_in->type != DU_BFLOAT16 || are_windows_apart(*window);
-  if (is_narrow(call) && sums_are_exact && kernels.scatter_add(call, form, threads) >= expected) return DU_OK;
-  if (kernels.add_back(call, form, threads) == expected) return DU_OK;
-  return check_found(call, kernels.scatter_add(call, form, threads), expected);
+  const auto run = is_narrow(call) && sums_are_exact ? kernels.scatter_add : kernels.add_back;
+  return check_found(call, run(call, form, threads), expected, kOwnWindow);
 }
 
 extern "C" int32_t du_max_pool2d_take(const du_view* values, const du_view* positions, const du_view* taken,
@@ -204,8 +212,8 @@ extern "C" int32_t du_max_pool2d_take(const du_view* values, const du_view* posi
   const SelectKernels& kernels = kernels_for(values->type);
   const PositionForm form = form_of(*positions);
   const int64_t expected = all_windows_with_taps(call);
-  if (!is_narrow(call) && kernels.take(call, form, threads) == expected) return DU_OK;
-  return check_found(call, kernels.gather(call, form, threads), expected);
+  const auto run = is_narrow(call) ? kernels.gather : kernels.take;
+  return check_found(call, run(call, form, threads), expected, kOwnWindow);
 }
 
 extern "C" int32_t du_max_unpool2d(const du_view* in, const du_view* positions, const du_view* out, const du_window* window,
@@ -219,7 +227,7 @@ extern "C" int32_t du_max_unpool2d(const du_view* in, const du_view* positions, 
   const SelectKernels& kernels = kernels_for(in->type);
   const PositionForm form = form_of(*positions);
   if (!is_narrow(call) && kernels.put_back(call, form, threads) == all_windows(call)) return DU_OK;
-  return check_found(call, kernels.scatter(call, form, threads), all_windows(call));
+  return check_found(call, kernels.scatter(call, form, threads), all_windows(call), kPlane);
 }
 
 extern "C" int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_view* positions, const du_view* grad_in,
@@ -239,5 +247,5 @@ extern "C" int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_vi
   if (!seen) return set_error(DU_OUT_OF_MEMORY, "no memory for %lld bytes of marks", static_cast<long long>(bytes));
   const int64_t found = kernels.gather_kept(call, form, seen, threads);
   free(seen);
-  return check_found(call, found, all_windows(call));
+  return check_found(call, found, all_windows(call), kPlane);
 }

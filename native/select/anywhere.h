@@ -16,16 +16,17 @@ DU_INLINE P read_once(const P* position) {
 constexpr int64_t kOutside = INT64_MIN;
 
 // Where a position points to: row * down + column * right, or kOutside when that is off the plane. With the plane's strides
-// this is the way in memory from its first sample.
+// this is the way in memory from its first sample. Flat positions may point anywhere, or into their own windows only.
 template <class P>
 class Places {
  public:
-  DU_INLINE Places(const SelectCall& call, int64_t down, int64_t right)
-      : call_(call), inside_x_(windows_inside(call.columns)), inside_y_(windows_inside(call.rows)), down_(down), right_(right) {
+  DU_INLINE Places(const SelectCall& call, int64_t down, int64_t right, bool is_bound_to_windows)
+      : is_bound_to_windows_(is_bound_to_windows), call_(call), inside_x_(windows_inside(call.columns)), inside_y_(windows_inside(call.rows)), down_(down), right_(right) {
     if constexpr (sizeof(P) == 1) {
       taps_ = call.rows.size * call.columns.size;
       for (int64_t tap = 0; tap < taps_; ++tap) {
-        way_[tap] = tap / call.columns.size * call.rows.dilation * down_ + tap % call.columns.size * call.columns.dilation * right_;
+        way_[tap] = wrapping_sum(wrapping_product(tap / call.columns.size * call.rows.dilation, down_),
+                                 wrapping_product(tap % call.columns.size * call.columns.dilation, right_));
       }
     } else {
       taps_ = call.rows.in * call.columns.in;
@@ -36,6 +37,9 @@ class Places {
   DU_INLINE int64_t of(P position, int64_t row, int64_t column) const {
     if constexpr (sizeof(P) == 8) {
       if (position < 0 || position >= taps_) return kOutside;
+      if (is_bound_to_windows_ && !(has_tap(call_.rows, row, position / call_.columns.in) && has_tap(call_.columns, column, position % call_.columns.in))) {
+        return kOutside;
+      }
       return is_packed_ ? position * right_ : position / call_.columns.in * down_ + position % call_.columns.in * right_;
     } else {
       if (position >= taps_) return kOutside;
@@ -45,11 +49,17 @@ class Places {
         const int64_t x = left + position % call_.columns.size * call_.columns.dilation;
         if (y < 0 || y >= call_.rows.in || x < 0 || x >= call_.columns.in) return kOutside;
       }
-      return top * down_ + left * right_ + way_[position];
+      return wrapping_sum(wrapping_sum(wrapping_product(top, down_), wrapping_product(left, right_)), way_[position]);
     }
   }
 
  private:
+  static DU_INLINE bool has_tap(const Axis& axis, int64_t window, int64_t at) {
+    const int64_t way = at - window_start(axis, window);
+    return way >= 0 && divides(axis.dilation, way) && floor_div(way, axis.dilation) < axis.size;
+  }
+
+  bool is_bound_to_windows_;
   const SelectCall& call_;
   Range inside_x_, inside_y_;
   int64_t down_, right_, taps_, way_[256];
@@ -110,12 +120,12 @@ DU_INLINE int64_t sum_over_planes(const SelectCall& call, int64_t threads, F wor
   return total;
 }
 
-// The plane is cleared, then each sample is added or put at its position; one that is put replaces an earlier one. bfloat16 is
-// rounded at each addition.
+// The plane is cleared, then each sample is added or put at its position; one that is put replaces an earlier one. To be added,
+// it must lie in its own window. bfloat16 is rounded at each addition.
 template <class T, class P, bool kAdds>
 int64_t scatter(const SelectCall& call, int64_t threads) {
   using E = Element<T, 1>;
-  const Places<P> places(call, call.plane_strides[2], call.plane_strides[3]);
+  const Places<P> places(call, call.plane_strides[2], call.plane_strides[3], kAdds);
   return sum_over_planes(call, threads, [&](int64_t i) {
     clear_plane<T>(call, i);
     T* plane = plane_at<T>(call, i);
@@ -130,10 +140,10 @@ int64_t scatter(const SelectCall& call, int64_t threads) {
   });
 }
 
-// Each sample reads its place, or is zero.
+// Each sample reads its place in its own window, or is zero.
 template <class T, class P>
 int64_t gather(const SelectCall& call, int64_t threads) {
-  const Places<P> places(call, call.plane_strides[2], call.plane_strides[3]);
+  const Places<P> places(call, call.plane_strides[2], call.plane_strides[3], true);
   return sum_over_planes(call, threads, [&](int64_t i) {
     const T* plane = plane_at<T>(call, i);
     return for_each_place<T, P, true>(call, places, i, [=](T* sample, int64_t way) { *sample = way == kOutside ? T{} : plane[way]; });
@@ -145,7 +155,7 @@ template <class T, class P>
 int64_t gather_kept(const SelectCall& call, uint8_t* seen, int64_t threads) {
   const int64_t columns = call.columns.in, plane_bytes = (call.rows.in * columns + 7) / 8;
   const int64_t down = call.plane_strides[2], right = call.plane_strides[3];
-  const Places<P> places(call, columns, 1);
+  const Places<P> places(call, columns, 1, false);
   return sum_over_planes(call, threads, [&](int64_t i) {
     uint8_t* bits = seen + i * plane_bytes;
     __builtin_memset(bits, 0, static_cast<uint64_t>(plane_bytes));

@@ -33,9 +33,10 @@ struct SelectKernels {
   int64_t (*take)(const SelectCall& call, PositionForm form, int64_t threads);
   int64_t (*add_back)(const SelectCall& call, PositionForm form, int64_t threads);
   int64_t (*put_back)(const SelectCall& call, PositionForm form, int64_t threads);
-  // Looking in the whole plane.
+  // The same for narrow planes, sample by sample.
   int64_t (*gather)(const SelectCall& call, PositionForm form, int64_t threads);
   int64_t (*scatter_add)(const SelectCall& call, PositionForm form, int64_t threads);
+  // Looking in the whole plane.
   int64_t (*scatter)(const SelectCall& call, PositionForm form, int64_t threads);
   // `seen` holds a bit for every place of every plane, each plane in bytes of its own; its contents are lost.
   int64_t (*gather_kept)(const SelectCall& call, PositionForm form, uint8_t* seen, int64_t threads);

@@ -183,7 +183,8 @@ DU_INLINE int64_t window_channels(const SelectCall& call, const T* corner, T* sa
                                   int64_t base, int64_t c, int64_t& found) {
   using E = Element<T, kLanes>;
   const PositionRule<P> rule(call);
-  const int64_t down = call.rows.dilation * call.plane_strides[2], right = call.columns.dilation * call.plane_strides[3];
+  const int64_t down = wrapping_product(call.rows.dilation, call.plane_strides[2]);
+  const int64_t right = wrapping_product(call.columns.dilation, call.plane_strides[3]);
   typename E::Mask matches{};
   for (; c + kLanes <= call.channels; c += kLanes) {
     P* at = position ? position + c : nullptr;
@@ -257,9 +258,11 @@ int64_t to_samples(const SelectCall& call, int64_t threads) {
                           (!call.positions || call.position_strides[1] == 1);
   const auto run_row = choose_planar_row<T, P, Visitor>(call);
   const int64_t planes = by_channel ? call.batch : call.batch * call.channels;
-  const int64_t row_work = columns.out * smaller(rows.size, rows.in) * smaller(columns.size, columns.in) * (by_channel ? call.channels : 1) + 1;
+  // In floating point: the product of legal sizes may exceed 64 bits.
+  const double row_taps = static_cast<double>(columns.out) * static_cast<double>(smaller(rows.size, rows.in)) *
+                          static_cast<double>(smaller(columns.size, columns.in)) * static_cast<double>(by_channel ? call.channels : 1);
   int64_t total = 0;
-  parallel_for(planes * rows.out, larger(1, 32768 / row_work), threads, [&](int64_t begin, int64_t end) {
+  parallel_for(planes * rows.out, larger(1, static_cast<int64_t>(32768 / (row_taps + 1))), threads, [&](int64_t begin, int64_t end) {
     int64_t found = 0;
     RowCursor at(begin, rows.out);
     for (int64_t i = begin; i < end; ++i, at.next()) {

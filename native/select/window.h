@@ -18,6 +18,14 @@ DU_INLINE int64_t floor_div(int64_t a, int64_t b) {
 }
 DU_INLINE int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
+// For a way in memory that is only used where it stays inside a view: elsewhere it may be any number.
+DU_INLINE int64_t wrapping_product(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
+DU_INLINE int64_t wrapping_sum(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
 struct Range {
   int64_t begin, end;
 };
@@ -100,7 +108,9 @@ struct Codes {
   static DU_INLINE Mask load(const int64_t* p, int64_t base, int64_t step) {
     Integer codes[kLanes];
     for (int64_t i = 0; i < kLanes; i += kPiece) {
-      Piece code = load_as<Piece>(p + i) - (base + i * step) - ramp() * step;
+      // Positions may be any number, so the difference wraps.
+      using Unsigned64 = Vector<uint64_t, kPiece>;
+      Piece code = bit_cast<Piece>(load_as<Unsigned64>(p + i) - static_cast<uint64_t>(base + i * step) - bit_cast<Unsigned64>(ramp() * step));
       if constexpr (sizeof(Integer) == 4) code |= (code >> 31) != 0;
       store_as(codes + i, convert_lanes<Integer, kPiece, int64_t>(code));
     }

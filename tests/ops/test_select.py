@@ -559,7 +559,9 @@ def test_foreign_positions_are_refused_forward_and_backward(position, layout, dt
         lambda: torch.ops.downup.max_pool2d_backward(x, positions, (6, 6), *window),
         lambda: torch.ops.downup.max_pool2d_take(plane, positions, *window),
     ):
-        with pytest.raises(ArgumentError, match="1 of 360 positions lie outside the plane of 6 x 6"):
+        with pytest.raises(
+            ArgumentError, match="1 of 360 positions lie outside (their windows in )?the plane of 6 x 6"
+        ):
             call()
 
 

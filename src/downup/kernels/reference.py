@@ -38,6 +38,16 @@ def _place(
     )
 
 
+def _own_place(
+    window: Window, position: int, is_offset: bool, row: int, column: int, rows: int, columns: int
+) -> tuple[int, int]:
+    """The place of a position that must lie in its own window."""
+    for offset, y, x in _taps(window, row, column, rows, columns):
+        if position == (offset if is_offset else y * columns + x):
+            return y, x
+    raise ArgumentError(f"position {position} lies outside its window ({row}, {column})")
+
+
 def max_pool2d(x: Array, window: Window, out_size: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Maximum of each window, its flat position in the plane (-1: only padding), and its offset in the window."""
     batch, channels, rows, columns = x.shape
@@ -59,7 +69,7 @@ def max_pool2d_backward(grad_out: Array, positions: Array, window: Window, in_si
     grad_in = np.zeros((*grad_out.shape[:2], *in_size), grad_out.dtype)
     for n, c, row, column in np.ndindex(*grad_out.shape):
         if next(_taps(window, row, column, *in_size), None) is not None:
-            place = _place(
+            place = _own_place(
                 window, int(positions[n, c, row, column]), positions.dtype == np.uint8, row, column, *in_size
             )
             grad_in[n, c, *place] += grad_out[n, c, row, column]
@@ -71,7 +81,7 @@ def max_pool2d_take(values: Array, positions: Array, window: Window) -> Array:
     taken = np.zeros(positions.shape, values.dtype)
     for n, c, row, column in np.ndindex(*positions.shape):
         if next(_taps(window, row, column, *values.shape[2:]), None) is not None:
-            place = _place(
+            place = _own_place(
                 window,
                 int(positions[n, c, row, column]),
                 positions.dtype == np.uint8,

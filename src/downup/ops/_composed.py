@@ -77,9 +77,17 @@ def _places(positions: Tensor, window: Window, size: Any, *, is_pooling: bool) -
     else:
         flat = positions
         is_bad = (flat < 0) | (flat >= size[0] * size[1])
+        if is_pooling:
+            y, x = torch.div(flat, size[1], rounding_mode="floor"), flat % size[1]
+            down = y - _starts(window, 0, positions.shape[2], positions.device).view(-1, 1)
+            right = x - _starts(window, 1, positions.shape[3], positions.device)
+            for way, i in ((down, 0), (right, 1)):
+                is_bad |= (way < 0) | (way % window.dilation[i] != 0)
+                is_bad |= way > (window.size[i] - 1) * window.dilation[i]
     if bool((is_bad & has_place).any()):
+        where = "their windows in the plane" if is_pooling else "the plane"
         raise ArgumentError(
-            f"{int((is_bad & has_place).sum())} of {is_bad.numel()} positions lie outside the plane of "
+            f"{int((is_bad & has_place).sum())} of {is_bad.numel()} positions lie outside {where} of "
             f"{size[0]} x {size[1]}; use the positions and the size of the pooling that is undone"
         )
     return flat.masked_fill(~has_place, 0), has_place
