@@ -544,12 +544,22 @@ def test_an_empty_batch_is_allowed():
     assert x.grad.shape == x.shape
 
 
-@pytest.mark.parametrize("position", [-1, 36, 2**31, 2**62, -(2**62)])
+def test_the_gradient_of_a_pool_refuses_positions_of_other_windows():
+    x, positions = torch.randn(1, 1, 3, 3), torch.zeros(1, 1, 3, 3, dtype=torch.int64)
+    for dtype in (torch.float32, torch.float16):
+        with pytest.raises(ArgumentError, match="8 of 9 positions lie outside their windows"):
+            torch.ops.downup.max_pool2d_backward(
+                x.to(dtype), positions, (6, 6), (2, 2), (2, 2), (0, 0, 0, 0), (1, 1), False
+            )
+
+
+@pytest.mark.parametrize("position", [-1, 36, 2**31, 2**62, 2**63 - 1, -(2**63)])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_foreign_positions_are_refused_forward_and_backward(position, layout, dtype):
     x = torch.randn(2, 20, 3, 3).to(dtype).contiguous(memory_format=layout)
-    positions = torch.zeros(x.shape, dtype=torch.int64)
+    corners = torch.arange(0, 6, 2).view(3, 1) * 6 + torch.arange(0, 6, 2)
+    positions = corners.expand(x.shape).clone()
     positions[1, 19, 2, 1] = position
     window = ((2, 2), (2, 2), (0, 0, 0, 0), (1, 1), False)
     plane = torch.zeros(2, 20, 6, 6, dtype=dtype)
@@ -560,7 +570,7 @@ def test_foreign_positions_are_refused_forward_and_backward(position, layout, dt
         lambda: torch.ops.downup.max_pool2d_take(plane, positions, *window),
     ):
         with pytest.raises(
-            ArgumentError, match="1 of 360 positions lie outside (their windows in )?the plane of 6 x 6"
+            ArgumentError, match=r"1 of 360 positions lie outside (their windows in )?the plane of 6 x 6"
         ):
             call()
 
