@@ -164,6 +164,8 @@ def test_interrupted_training_says_how_to_go_on(data, tmp_path):
     training = subprocess.Popen(
         [str(word) for word in (*command, *QUICK, "--epochs", 1000)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     while not (folder / "best.safetensors").exists():
         assert training.poll() is None
