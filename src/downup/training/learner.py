@@ -21,6 +21,7 @@ from downup.training.schedule import rate_at
 
 Channels = Literal["rgb", "grey"]
 
+_GATHERING_STEPS = 500
 _LARGEST_GRADIENT = 5.0  # norm; only the rare spike is longer, and AdamW would remember it for long
 _STEP_STREAM = 3
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -110,6 +111,7 @@ class Learner:
             group["lr"] = rate
         for module in self._normalisations:
             module.momentum = statistics_momentum(number)
+            module.train(not are_statistics_frozen(number, steps))
         # Dropout draws from torch's own generator: set it so that a step draws the same after a resume.
         torch.manual_seed(_step_seed(options.seed, epoch, step))
         labels = torch.from_numpy(masks).to(self.device).long()
@@ -130,6 +132,18 @@ class Learner:
     def _normalised(self, pictures: Pixels) -> Tensor:
         inputs = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2) / 255.0
         return ((inputs - self._mean) / self._deviation).contiguous(memory_format=torch.channels_last)
+
+
+def are_statistics_frozen(step: int, steps: int) -> bool:
+    """Whether batch normalisation goes by its gathered statistics from this step on, as it will when it labels.
+
+    The last two fifths of a run train the very function that is evaluated; batches of few crops otherwise differ too much
+    from whole pictures. Only once some hundreds of steps have been gathered.
+
+    >>> [are_statistics_frozen(step, 2000) for step in (1199, 1200)], are_statistics_frozen(450, 500)
+    ([False, True], False)
+    """
+    return step >= max(_GATHERING_STEPS, 0.6 * steps)
 
 
 def statistics_momentum(step: int) -> float:
