@@ -31,7 +31,7 @@ sanitize: $(READY)
 	$(BIN)/python scripts/sanitize.py
 
 bench: $(READY)
-	$(BIN)/python benchmarks/operators.py
+	$(BIN)/python benchmarks/operators.py --output docs/benchmarks.md
 
 clean:
 	rm -rf .venv build demo
