@@ -22,13 +22,14 @@ FLOORS = (
     ("ops",),
     ("kernels", "catalog"),
     ("geometry",),
-    ("errors",),
+    ("errors", "files"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WITH_TORCH = {"ops", "nn", "networks", "training"}
 WITHOUT_TORCH = (
     "downup",
     "downup.errors",
+    "downup.files",
     "downup.geometry",
     "downup.catalog",
     "downup.kernels",

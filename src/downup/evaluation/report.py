@@ -29,6 +29,7 @@ from downup.evaluation.overlay import (
     error_map,
     overlay,
 )
+from downup.files import replace_file
 
 # Twice the width at which a page 1200 wide shows four pictures in a row: sharp on a dense screen, light to
 # load.
@@ -126,9 +127,7 @@ def write_report(
             version=__version__,
         )
         report = folder / "report.html"
-        beside = folder / f".{report.name}.{os.getpid()}.part"
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(report)
+        replace_file(report, lambda beside: beside.write_text(page, encoding="utf-8"))
     except OSError as error:
         raise DataError(
             f"{folder}: cannot write the report ({error}); free or choose another folder"

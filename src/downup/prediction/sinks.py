@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from PIL import Image
 
 from downup.data.colors import ClassInfo, flat_palette
 from downup.evaluation import overlay
+from downup.files import replace_file
 
 
 def labels_path(out: Path, picture: Path) -> Path:
@@ -41,7 +40,7 @@ def write_labels(path: Path, labels: NDArray[np.uint8], classes: Sequence[ClassI
     # All 256 entries, not only those in use: with 16 or fewer, Pillow packs several pixels in a byte, and
     # some readers then give colours or scaled values for class numbers.
     image.putpalette(flat_palette(classes))
-    _replace(path, image, {"format": "PNG"})
+    replace_file(path, lambda beside: image.save(beside, format="PNG"))
 
 
 def write_overlay(
@@ -52,17 +51,6 @@ def write_overlay(
     Raises:
         OSError: the file cannot be written.
     """
-    drawn = overlay(picture, labels, [entry.color for entry in classes])
+    drawn = Image.fromarray(overlay(picture, labels, [entry.color for entry in classes]))
     # At full colour resolution: the default halves it, and borders one pixel wide run.
-    _replace(path, Image.fromarray(drawn), {"format": "JPEG", "quality": 90, "subsampling": 0})
-
-
-def _replace(path: Path, image: Image.Image, options: dict[str, Any]) -> None:
-    # The process number keeps two commands apart that write into one folder.
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        image.save(beside, **options)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    replace_file(path, lambda beside: drawn.save(beside, format="JPEG", quality=90, subsampling=0))

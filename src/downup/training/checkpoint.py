@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from downup.errors import DataError
-from downup.training.run_folder import replace_file
+from downup.files import replace_file
 
 _KEY = "downup"
 _MODEL = "model."
@@ -23,7 +23,8 @@ _OPTIMIZER = "optimizer."
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write `tensors` and, as JSON in the header, `about`: beside `path`, to the disk, then into place."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    replace_file(path, lambda temporary: save_file(plain, temporary, {_KEY: json.dumps(about)}))
+    # Not by safetensors' own writer, whose temporary file has a name of its own: a killed process would leave it behind.
+    replace_file(path, lambda temporary: temporary.write_bytes(save(plain, {_KEY: json.dumps(about)})))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

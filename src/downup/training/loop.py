@@ -18,6 +18,7 @@ import torch
 from downup.data import Dataset
 from downup.errors import DataError, DownupError
 from downup.evaluation import Scores, confusion_matrix
+from downup.files import remove_parts
 from downup.networks import load_encoder_weights
 from downup.prediction import DatasetScores, label_picture, score_dataset
 from downup.training.augmentation import Augmentation, Pixels
@@ -29,7 +30,7 @@ from downup.training.learner import Learner
 from downup.training.plan import Plan, Readers, make_plan, open_readers, resume_plan, write_plan
 from downup.training.progress import TrainProgress
 from downup.training.results import write_metrics, write_overlays, write_run_report
-from downup.training.run_folder import RunFolder, remove_parts
+from downup.training.run_folder import RunFolder
 
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_SHARE = 0.05  # of the time at most, however large the network

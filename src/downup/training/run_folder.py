@@ -7,12 +7,13 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from downup.errors import DataError
+from downup.files import replace_file
 
 CONFIG_VERSION = 1
 
@@ -133,38 +134,6 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
             f"finish its first epoch with: downup train DATA -o {run.path} --resume"
         )
     return run
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write(temporary path)` fill a file beside `path`, then put it there in one step.
-
-    Whenever the process or the machine stops, `path` is the old file or the new one, whole.
-    """
-    # The process number keeps two commands apart that write the same file at once.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        write(temporary)
-        # Some writers make a file that its owner alone can read; a run's files follow the user's umask.
-        temporary.chmod(mode)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def remove_parts(folder: Path) -> None:
-    """Remove the half-written files that a killed process left in `folder`."""
-    for path in folder.glob(".*.part"):
-        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: Any) -> None:
