@@ -11,6 +11,7 @@ through `torch.autograd.grad` on a graph that is kept. Memory is reused, but for
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import re
@@ -230,9 +231,9 @@ Written by `python benchmarks/operators.py --output docs/benchmarks.md`; every c
 
 How to read it:
 
-- downup, torch and a plain copy run in one process, in turns, {rounds} rounds each (fewer where a call takes long), with the same
-  inputs, layout and number of threads. A time is the median of the rounds, with half the distance of the quartiles behind
-  it; *times faster* and *share of copy* are medians of the ratios within a round.
+- downup, torch and a plain copy run in one process, in turns, {rounds} rounds each (fewer where a call takes long), with the
+  same inputs, layout and number of threads. A time is the median of the rounds, with half the distance of the quartiles
+  behind it; *times faster* and *share of copy* are medians of the ratios within a round.
 - Outputs reuse memory on both sides (`downup.reuse_memory()`). Without that every large output is fresh memory, which the
   system clears first, and both sides wait for that: *Fresh memory* shows it.
 - A backward is timed alone, on both sides as `torch.autograd.grad` on a graph that is kept.
@@ -250,18 +251,13 @@ def run(
     """Measure the cases of these shapes that were asked for; beside float32 on the most threads only."""
     rows = []
     for subject, shape in subjects(shapes):
-        for dtype in dtypes:
-            for threads in (1, 2) if dtype == "float32" else (2,):
-                for layout in LAYOUTS:
-                    for direction in DIRECTIONS:
-                        case = Case(subject.name, direction, shape, layout, dtype, threads)
-                        if re.search(arguments.case, str(case)):
-                            rows.append(measure(subject, case, rounds, seconds))
-                            print(
-                                f"{rows[-1].speedup:6.2f}  {rows[-1].copy_share:4.0%}  {case}",
-                                file=sys.stderr,
-                                flush=True,
-                            )
+        runs = ((dtype, n) for dtype in dtypes for n in ((1, 2) if dtype == "float32" else (2,)))
+        for (dtype, threads), layout, direction in itertools.product(runs, LAYOUTS, DIRECTIONS):
+            case = Case(subject.name, direction, shape, layout, dtype, threads)
+            if re.search(arguments.case, str(case)):
+                row = measure(subject, case, rounds, seconds)
+                rows.append(row)
+                print(f"{row.speedup:6.2f}  {row.copy_share:4.0%}  {case}", file=sys.stderr, flush=True)
     return rows
 
 
