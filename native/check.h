@@ -17,6 +17,14 @@ bool check_output(const du_view* view, const char* name);
 // Window sizes, strides and dilations of 1 to 2^31 - 1, paddings of 0 to 2^30.
 bool check_window(const du_window* window);
 
+// One axis (0 batch, 1 channel, 2 row, 3 column) has the size that fits the other views.
+bool check_size(const du_view* view, const char* name, int axis, int64_t expected);
+
+// An output that shares memory with an input would be overwritten while it is read.
+bool check_apart(const du_view* out, const char* out_name, const du_view* in, const char* in_name);
+
+bool check_threads(int64_t threads);
+
 // floor((in + paddings - dilation * (size - 1) - 1) / stride) + 1; with ceil_mode rounded up, but only windows that start on the
 // input or the padding before it. -1 with an error where no window fits.
 int64_t window_out_size(int64_t in_size, const du_window& window, int axis);

@@ -1,6 +1,7 @@
 // The kernels of the instruction set in use.
 #pragma once
 
+#include "rearrange/plan.h"
 #include "select/call.h"
 
 namespace downup {
@@ -8,6 +9,7 @@ namespace downup {
 struct Kernels {
   const char* isa;
   const SelectKernels* select;  // [kElementTypes]
+  const RearrangeKernel* rearrange;  // [kElementSizes]
 };
 
 const Kernels& active_kernels();

@@ -87,6 +87,18 @@ int32_t du_max_unpool2d(const du_view* in, const du_view* positions, const du_vi
 int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_view* positions, const du_view* grad_in,
                                  const du_window* window, int64_t threads);
 
+/* rearrange: pixel_shuffle and pixel_unshuffle move every element as it is, of any of the types (of another type by one of the
+ * same size). Blocks of factor x factor pixels of the plane are channels of the other view, in one of two orders:
+ *   DU_CRD  channel (c * factor + y) * factor + x of the blocks is pixel (y, x) of channel c (PyTorch);
+ *   DU_DCR  channel (y * factor + x) * channels + c (TensorFlow; ONNX unless told otherwise). */
+enum { DU_CRD = 0, DU_DCR = 1 };
+
+/* in [n, c * factor * factor, h, w] -> out [n, c, h * factor, w * factor]. */
+int32_t du_pixel_shuffle(const du_view* in, const du_view* out, int64_t factor, int32_t order, int64_t threads);
+
+/* in [n, c, h * factor, w * factor] -> out [n, c * factor * factor, h, w]: its inverse, and its gradient. */
+int32_t du_pixel_unshuffle(const du_view* in, const du_view* out, int64_t factor, int32_t order, int64_t threads);
+
 /* declarations end */
 #pragma GCC visibility pop
 
