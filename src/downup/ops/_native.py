@@ -53,9 +53,13 @@ def is_native(x: Tensor) -> bool:
 
     Traced, transformed, faked or wrapped tensors take the way through the dispatcher instead.
     """
+    return x.dtype in FLOATING and is_plain(x)
+
+
+def is_plain(x: Tensor) -> bool:
+    """The same for an element of any type."""
     return (
-        x.dtype in FLOATING
-        and x.is_cpu
+        x.is_cpu
         and type(x) in _PLAIN_CLASSES
         and x.layout is torch.strided
         and not _is_compiling()
