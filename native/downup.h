@@ -15,7 +15,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 /* declarations begin */
 
-enum { DU_OK = 0, DU_BAD_ARGUMENT = 1, DU_BAD_POSITION = 2, DU_OUT_OF_MEMORY = 3 };
+enum { DU_OK = 0, DU_BAD_ARGUMENT = 1, DU_BAD_POSITION = 2, DU_OUT_OF_MEMORY = 3, DU_UNSUPPORTED = 4 };
 
 enum { DU_FLOAT32 = 0, DU_FLOAT64 = 1, DU_BFLOAT16 = 2, DU_UINT8 = 3, DU_INT64 = 4 };
 
@@ -54,6 +54,9 @@ const char* du_isa_active(void);
 /* Runs tasks on the threads of a host that already has some (the signature of libgomp's GOMP_parallel), so that two pools do
  * not fight for the same cores; NULL goes back to the library's own. */
 void du_threads_borrow(void (*parallel)(void (*task)(void*), void* data, unsigned threads, unsigned flags));
+
+/* From now on large blocks that the process frees stay with it and are used again, instead of going back to the system. */
+int32_t du_reuse_memory(void);
 
 /* Number of output samples along one axis (0 row, 1 column), or -1 with an error. */
 int64_t du_window_out_size(int64_t in_size, const du_window* window, int32_t axis);
