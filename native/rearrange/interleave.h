@@ -8,19 +8,32 @@
 
 #include "../simd.h"
 
+// Steps of the vectors are always part of what takes them, but where sanitizers and coverage would watch each one of many thousand.
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#define DU_STEP __attribute__((always_inline))
+#else
+#define DU_STEP
+#endif
+
 namespace downup {
 namespace DU_ISA {
 
+// A number that is known when a step is compiled; of this instruction set's own, as everything here.
+template <int64_t kNumber>
+struct Known {
+  constexpr int64_t operator()() const { return kNumber; }
+};
+
 template <int64_t kCount, class F>
-DU_INLINE void unrolled(F&& f) {
-  [&]<int64_t... i>(std::integer_sequence<int64_t, i...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int64_t, i>{}), ...);
+DU_STEP inline void unrolled(F&& f) {
+  [&]<int64_t... i>(std::integer_sequence<int64_t, i...>) DU_STEP {
+    (f(Known<i>{}), ...);
   }(std::make_integer_sequence<int64_t, kCount>{});
 }
 
 // Lane i of the result is lane Rule::lane(i) of a and b one after the other.
 template <class Rule, class V, int64_t... i>
-DU_INLINE V shuffled(const V& a, const V& b, std::integer_sequence<int64_t, i...>) {
+DU_STEP inline V shuffled(const V& a, const V& b, std::integer_sequence<int64_t, i...>) {
   return __builtin_shufflevector(a, b, Rule::lane(i)...);
 }
 
@@ -46,17 +59,17 @@ struct OutOfLine {
 };
 
 template <int64_t kLanes, int64_t kStrands, template <int64_t, int64_t, int64_t, int64_t> class Rule, class V>
-DU_INLINE void shuffle_prime(V (&v)[kStrands]) {
+DU_STEP inline void shuffle_prime(V (&v)[kStrands]) {
   V out[kStrands];
-  unrolled<kStrands>([&](auto k) __attribute__((always_inline)) {
+  unrolled<kStrands>([&](auto k) DU_STEP {
     V sum = v[0];
-    unrolled<kStrands - 1>([&](auto before) __attribute__((always_inline)) {
+    unrolled<kStrands - 1>([&](auto before) DU_STEP {
       constexpr int64_t kNext = before() + 1;
       sum = shuffled<Rule<kLanes, kStrands, k(), kNext>>(sum, v[kNext], std::make_integer_sequence<int64_t, kLanes>{});
     });
     out[k()] = sum;
   });
-  unrolled<kStrands>([&](auto k) __attribute__((always_inline)) { v[k()] = out[k()]; });
+  unrolled<kStrands>([&](auto k) DU_STEP { v[k()] = out[k()]; });
 }
 
 constexpr int64_t smallest_factor(int64_t n) {
@@ -68,42 +81,42 @@ constexpr int64_t smallest_factor(int64_t n) {
 
 // v[k]: strand k -> vector k of the line.
 template <int64_t kLanes, int64_t kStrands, class V>
-DU_INLINE void interleave(V (&v)[kStrands]) {
+DU_STEP inline void interleave(V (&v)[kStrands]) {
   constexpr int64_t kGroups = smallest_factor(kStrands), kInGroup = kStrands / kGroups;
   if constexpr (kInGroup == 1) {
     shuffle_prime<kLanes, kStrands, IntoLine>(v);
   } else {
     V groups[kGroups][kInGroup];
-    unrolled<kGroups>([&](auto g) __attribute__((always_inline)) {
-      unrolled<kInGroup>([&](auto i) __attribute__((always_inline)) { groups[g()][i()] = v[i() * kGroups + g()]; });
+    unrolled<kGroups>([&](auto g) DU_STEP {
+      unrolled<kInGroup>([&](auto i) DU_STEP { groups[g()][i()] = v[i() * kGroups + g()]; });
       interleave<kLanes, kInGroup>(groups[g()]);
     });
-    unrolled<kInGroup>([&](auto i) __attribute__((always_inline)) {
+    unrolled<kInGroup>([&](auto i) DU_STEP {
       V line[kGroups];
-      unrolled<kGroups>([&](auto g) __attribute__((always_inline)) { line[g()] = groups[g()][i()]; });
+      unrolled<kGroups>([&](auto g) DU_STEP { line[g()] = groups[g()][i()]; });
       shuffle_prime<kLanes, kGroups, IntoLine>(line);
-      unrolled<kGroups>([&](auto g) __attribute__((always_inline)) { v[i() * kGroups + g()] = line[g()]; });
+      unrolled<kGroups>([&](auto g) DU_STEP { v[i() * kGroups + g()] = line[g()]; });
     });
   }
 }
 
 // v[k]: vector k of the line -> strand k.
 template <int64_t kLanes, int64_t kStrands, class V>
-DU_INLINE void deinterleave(V (&v)[kStrands]) {
+DU_STEP inline void deinterleave(V (&v)[kStrands]) {
   constexpr int64_t kGroups = smallest_factor(kStrands), kInGroup = kStrands / kGroups;
   if constexpr (kInGroup == 1) {
     shuffle_prime<kLanes, kStrands, OutOfLine>(v);
   } else {
     V groups[kGroups][kInGroup];
-    unrolled<kInGroup>([&](auto i) __attribute__((always_inline)) {
+    unrolled<kInGroup>([&](auto i) DU_STEP {
       V line[kGroups];
-      unrolled<kGroups>([&](auto g) __attribute__((always_inline)) { line[g()] = v[i() * kGroups + g()]; });
+      unrolled<kGroups>([&](auto g) DU_STEP { line[g()] = v[i() * kGroups + g()]; });
       shuffle_prime<kLanes, kGroups, OutOfLine>(line);
-      unrolled<kGroups>([&](auto g) __attribute__((always_inline)) { groups[g()][i()] = line[g()]; });
+      unrolled<kGroups>([&](auto g) DU_STEP { groups[g()][i()] = line[g()]; });
     });
-    unrolled<kGroups>([&](auto g) __attribute__((always_inline)) {
+    unrolled<kGroups>([&](auto g) DU_STEP {
       deinterleave<kLanes, kInGroup>(groups[g()]);
-      unrolled<kInGroup>([&](auto i) __attribute__((always_inline)) { v[i() * kGroups + g()] = groups[g()][i()]; });
+      unrolled<kInGroup>([&](auto i) DU_STEP { v[i() * kGroups + g()] = groups[g()][i()]; });
     });
   }
 }

@@ -37,13 +37,13 @@ DU_INLINE void put(E* place, const V& v, bool streams) {
 template <class E, int64_t kLanes>
 DU_INLINE void run_line(const RearrangePlan& plan, const E* in, E* out, int64_t length) {
   using V = Vector<E, kLanes>;
-  each_vector<kLanes>(length, [&](int64_t l) __attribute__((always_inline)) { put(out + l, load_as<V>(in + l), plan.streams); });
+  each_vector<kLanes>(length, [&](int64_t l) DU_STEP { put(out + l, load_as<V>(in + l), plan.streams); });
 }
 
 // A run too short for a vector, as one or two whole numbers.
 template <class E>
 DU_INLINE void run_few(const RearrangePlan&, const E* in, E* out, int64_t length) {
-  const auto copy = [&]<class Whole>(Whole) __attribute__((always_inline)) {
+  const auto copy = [&]<class Whole>(Whole) DU_STEP {
     constexpr int64_t kInWhole = sizeof(Whole) / sizeof(E);
     const Whole first = load_as<Whole>(in), last = load_as<Whole>(in + length - kInWhole);
     store_as(out, first);
@@ -63,11 +63,11 @@ DU_INLINE void run_few(const RearrangePlan&, const E* in, E* out, int64_t length
 template <class E, int64_t kStrands, int64_t kLanes>
 DU_INLINE void interleave_line(const RearrangePlan& plan, const E* in, E* out, int64_t length) {
   using V = Vector<E, kLanes>;
-  each_vector<kLanes>(length, [&](int64_t l) __attribute__((always_inline)) {
+  each_vector<kLanes>(length, [&](int64_t l) DU_STEP {
     V v[kStrands];
-    unrolled<kStrands>([&](auto k) __attribute__((always_inline)) { v[k()] = load_as<V>(in + plan.place[k()] + l); });
+    unrolled<kStrands>([&](auto k) DU_STEP { v[k()] = load_as<V>(in + plan.place[k()] + l); });
     interleave<kLanes, kStrands>(v);
-    unrolled<kStrands>([&](auto k) __attribute__((always_inline)) {
+    unrolled<kStrands>([&](auto k) DU_STEP {
       put(out + l * kStrands + k() * kLanes, v[k()], plan.streams);
     });
   });
@@ -76,11 +76,11 @@ DU_INLINE void interleave_line(const RearrangePlan& plan, const E* in, E* out, i
 template <class E, int64_t kStrands, int64_t kLanes>
 DU_INLINE void deinterleave_line(const RearrangePlan& plan, const E* in, E* out, int64_t length) {
   using V = Vector<E, kLanes>;
-  each_vector<kLanes>(length, [&](int64_t l) __attribute__((always_inline)) {
+  each_vector<kLanes>(length, [&](int64_t l) DU_STEP {
     V v[kStrands];
-    unrolled<kStrands>([&](auto k) __attribute__((always_inline)) { v[k()] = load_as<V>(in + l * kStrands + k() * kLanes); });
+    unrolled<kStrands>([&](auto k) DU_STEP { v[k()] = load_as<V>(in + l * kStrands + k() * kLanes); });
     deinterleave<kLanes, kStrands>(v);
-    unrolled<kStrands>([&](auto k) __attribute__((always_inline)) {
+    unrolled<kStrands>([&](auto k) DU_STEP {
       put(out + plan.place[k()] + l, v[k()], plan.streams);
     });
   });
@@ -90,14 +90,14 @@ DU_INLINE void deinterleave_line(const RearrangePlan& plan, const E* in, E* out,
 template <class E, int64_t kStrands>
 DU_INLINE void interleave_few(const RearrangePlan& plan, const E* in, E* out, int64_t length) {
   for (int64_t l = 0; l < length; ++l, out += kStrands) {
-    unrolled<kStrands>([&](auto k) __attribute__((always_inline)) { out[k()] = in[plan.place[k()] + l]; });
+    unrolled<kStrands>([&](auto k) DU_STEP { out[k()] = in[plan.place[k()] + l]; });
   }
 }
 
 template <class E, int64_t kStrands>
 DU_INLINE void deinterleave_few(const RearrangePlan& plan, const E* in, E* out, int64_t length) {
   for (int64_t l = 0; l < length; ++l, in += kStrands) {
-    unrolled<kStrands>([&](auto k) __attribute__((always_inline)) { out[plan.place[k()] + l] = in[k()]; });
+    unrolled<kStrands>([&](auto k) DU_STEP { out[plan.place[k()] + l] = in[k()]; });
   }
 }
 
