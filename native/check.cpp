@@ -153,6 +153,10 @@ bool check_threads(int64_t threads) {
   return threads >= 1 || !set_error(DU_BAD_ARGUMENT, "threads is %lld; use at least 1", static_cast<long long>(threads));
 }
 
+void copy_strides(const du_view& view, int64_t* strides) {
+  for (int i = 0; i < 4; ++i) strides[i] = view.sizes[i] == 1 ? 1 : view.strides[i];
+}
+
 }  // namespace downup
 
 extern "C" const char* du_last_error(void) { return downup::last_error; }

@@ -17,14 +17,6 @@ bool check_output(const du_view* view, const char* name);
 // Window sizes, strides and dilations of 1 to 2^31 - 1, paddings of 0 to 2^30.
 bool check_window(const du_window* window);
 
-// One axis (0 batch, 1 channel, 2 row, 3 column) has the size that fits the other views.
-bool check_size(const du_view* view, const char* name, int axis, int64_t expected);
-
-// An output that shares memory with an input would be overwritten while it is read.
-bool check_apart(const du_view* out, const char* out_name, const du_view* in, const char* in_name);
-
-bool check_threads(int64_t threads);
-
 // floor((in + paddings - dilation * (size - 1) - 1) / stride) + 1; with ceil_mode rounded up, but only windows that start on the
 // input or the padding before it. -1 with an error where no window fits.
 int64_t window_out_size(int64_t in_size, const du_window& window, int axis);
@@ -36,5 +28,19 @@ struct Span {
 Span span_of(const du_view& view);
 
 int64_t element_bytes(int32_t type);
+
+// One size of a view (0 batch, 1 channel, 2 row, 3 column) is the expected one.
+bool check_size(const du_view* view, const char* name, int axis, int64_t expected);
+
+// An output that shares memory with an input would be overwritten while it is read.
+bool check_apart(const du_view* out, const char* out_name, const du_view* in, const char* in_name);
+
+bool check_threads(int64_t threads);
+
+// The stride of an axis of one element says nothing; 1 fits every fast path and overflows nowhere.
+void copy_strides(const du_view& view, int64_t* strides);
+
+// From here on, what a call writes is out of a core's cache before the next layer reads it.
+constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 
 }  // namespace downup

@@ -6,9 +6,6 @@
 namespace downup {
 namespace {
 
-// From here on, what a call writes is out of a core's cache before the next layer reads it.
-constexpr int64_t kStreamedBytes = int64_t{16} << 20;
-
 // The largest factor whose square is a size.
 constexpr int64_t kLargestFactor = 46340;
 

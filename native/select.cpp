@@ -40,14 +40,6 @@ Axis axis_of(const du_window& window, int i, int64_t in, int64_t out) {
   return {in, out, window.size[i], window.stride[i], window.pad_before[i], window.dilation[i]};
 }
 
-// The stride of an axis of one element says nothing; 1 fits every fast path and overflows nowhere.
-void copy_strides(const du_view& view, int64_t* strides) {
-  for (int i = 0; i < 4; ++i) strides[i] = view.sizes[i] == 1 ? 1 : view.strides[i];
-}
-
-// From here on, what a call writes is out of a core's cache before the next layer reads it.
-constexpr int64_t kStreamedBytes = int64_t{16} << 20;
-
 SelectCall call_of(const du_view& plane, const du_view& samples, const du_view* positions, const du_window& window) {
   SelectCall call{};
   call.batch = plane.sizes[0];

@@ -147,3 +147,16 @@ def pixel_unshuffle(x: Array, factor: int, order: str = "CRD") -> Array:
         (i, down), (j, right) = divmod(row, factor), divmod(column, factor)
         out[n, _block_channel(c, down, right, channels, factor, order), i, j] = x[n, c, row, column]
     return out
+
+
+def resample2d(x: Array, rows: Any, columns: Any) -> Array:
+    """Each output sample as its sum over the taps of its row and its column (two `downup.taps.Taps`), in double."""
+    out = np.zeros((*x.shape[:2], rows.out_size, columns.out_size))
+    (row_start, row_index, row_weight, row_divisor) = rows.table
+    (start, index, weight, divisor) = columns.table
+    for y, column in np.ndindex(rows.out_size, columns.out_size):
+        for k in range(row_start[y], row_start[y + 1]):
+            for m in range(start[column], start[column + 1]):
+                out[..., y, column] += row_weight[k] * weight[m] * x[..., row_index[k], index[m]]
+        out[..., y, column] /= row_divisor[y] * divisor[column]
+    return out

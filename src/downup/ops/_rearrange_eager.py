@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 
 from downup.ops import _rearrange_composed as composed
 from downup.ops import _rearrange_registered  # noqa: F401  torch.ops.downup.pixel_shuffle
-from downup.ops._native import is_plain
+from downup.ops._native import is_native
 from downup.ops._rearrange_run import MOVABLE, run_shuffle, run_unshuffle
 
 _is_grad_enabled = torch.is_grad_enabled
@@ -20,7 +20,7 @@ _transforms = torch._C._functorch.peek_interpreter_stack
 
 def shuffle(x: Tensor, factor: int, order: str, shape: Any) -> Tensor:
     """`pixel_shuffle` to this shape, of arguments that were checked."""
-    if is_plain(x) and x.dtype in MOVABLE and forward_ad._current_level < 0:
+    if is_native(x, MOVABLE) and forward_ad._current_level < 0:
         if x.requires_grad and _is_grad_enabled():
             return _apply_shuffle(x, (factor, order, shape))  # type: ignore[no-any-return]
         return run_shuffle(x, factor, order, shape)
@@ -31,7 +31,7 @@ def shuffle(x: Tensor, factor: int, order: str, shape: Any) -> Tensor:
 
 def unshuffle(x: Tensor, factor: int, order: str, shape: Any) -> Tensor:
     """`pixel_unshuffle` to this shape, of arguments that were checked."""
-    if is_plain(x) and x.dtype in MOVABLE and forward_ad._current_level < 0:
+    if is_native(x, MOVABLE) and forward_ad._current_level < 0:
         if x.requires_grad and _is_grad_enabled():
             return _apply_unshuffle(x, (factor, order, shape))  # type: ignore[no-any-return]
         return run_unshuffle(x, factor, order, shape)

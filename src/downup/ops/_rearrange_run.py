@@ -12,7 +12,7 @@ from downup.ops._native import threads
 
 # The kernels move bits: of an element they only know its size.
 _BY_BYTES = {1: kernels.UINT8, 2: kernels.BFLOAT16, 4: kernels.FLOAT32, 8: kernels.INT64}
-MOVABLE = {
+_ELEMENTS = {
     dtype: _BY_BYTES[dtype.itemsize]
     for dtype in (
         torch.float32,
@@ -27,6 +27,8 @@ MOVABLE = {
         torch.bool,
     )
 }
+MOVABLE = frozenset(_ELEMENTS)
+
 # Found once: a small call takes no longer than a few such looks.
 _shuffle, _unshuffle, _check = kernels.lib.du_pixel_shuffle, kernels.lib.du_pixel_unshuffle, kernels.check
 _new, _cast = kernels.ffi.new, kernels.ffi.cast
@@ -65,7 +67,7 @@ def _run(function: Any, x: Tensor, factor: int, order: str, shape: Any) -> Tenso
 
 
 def _view(x: Tensor) -> Any:
-    return _new(_VIEW, (_cast(_ADDRESS, x.data_ptr()), x.shape, x.stride(), MOVABLE[x.dtype]))
+    return _new(_VIEW, (_cast(_ADDRESS, x.data_ptr()), x.shape, x.stride(), _ELEMENTS[x.dtype]))
 
 
 def _as_batch(x: Tensor) -> Tensor:
