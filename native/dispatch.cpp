@@ -63,7 +63,7 @@ const Kernels& active_kernels() { return *active.load(std::memory_order_relaxed)
 
 using namespace downup;
 
-extern "C" int32_t du_interface_version(void) { return 1; }
+extern "C" int32_t du_interface_version(void) { return 2; }
 
 extern "C" const char* du_isa_name(int32_t index) {
   if (index < 0) return nullptr;
@@ -92,6 +92,10 @@ extern "C" int64_t du_window_out_size(int64_t in_size, const du_window* window, 
   }
   if (axis != 0 && axis != 1) {
     set_error(DU_BAD_ARGUMENT, "axis is %d; use 0 (row) or 1 (column)", axis);
+    return -1;
+  }
+  if (window->adaptive) {
+    set_error(DU_BAD_ARGUMENT, "an adaptive window gives any number of samples; choose one");
     return -1;
   }
   return window_out_size(in_size, *window, axis);

@@ -3,13 +3,23 @@
 from downup.nn.convolve import Conv2d, ConvTranspose2d, ResizeConv2d, bilinear_weight_
 from downup.nn.rearrange import PixelShuffle, PixelUnshuffle
 from downup.nn.resample import AvgPool2d, BlurPool2d, Upsample
-from downup.nn.select import MaxPool2d, MaxPool2dWithOffsets, MaxUnpool2d
+from downup.nn.select import (
+    AdaptiveMaxPool2d,
+    GlobalMaxPool2d,
+    MaxBlurPool2d,
+    MaxPool2d,
+    MaxPool2dWithOffsets,
+    MaxUnpool2d,
+)
 
 __all__ = [
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "BlurPool2d",
     "Conv2d",
     "ConvTranspose2d",
+    "GlobalMaxPool2d",
+    "MaxBlurPool2d",
     "MaxPool2d",
     "MaxPool2dWithOffsets",
     "MaxUnpool2d",
