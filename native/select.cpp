@@ -76,6 +76,25 @@ constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 // Whether no two windows share a place, so that positions inside their windows never collide.
 bool is_apart(const Axis& axis) { return !axis.is_adaptive && axis.stride > axis.dilation * (axis.size - 1); }
 
+// The windows of one axis with a tap on the input.
+int64_t windows_with_taps(const Axis& axis) {
+  if (axis.is_adaptive || (axis.before == 0 && (axis.out - 1) * axis.stride < axis.in)) return axis.out;
+  int64_t count = 0;
+  for (int64_t i = 0; i < axis.out; ++i) {
+    const int64_t start = i * axis.stride - axis.before;
+    const int64_t first = start >= 0 ? start : start + (-start + axis.dilation - 1) / axis.dilation * axis.dilation;
+    count += first < axis.in && first <= start + (axis.size - 1) * axis.dilation;
+  }
+  return count;
+}
+
+int64_t all_windows(const SelectCall& call) { return call.batch * call.channels * call.rows.out * call.columns.out; }
+
+// Those of a pooling that saw only padding have no position.
+int64_t all_windows_with_taps(const SelectCall& call) {
+  return call.batch * call.channels * windows_with_taps(call.rows) * windows_with_taps(call.columns);
+}
+
 SelectCall call_of(const du_view& plane, const du_view& samples, const du_view* positions, const du_window& window) {
   SelectCall call{};
   call.batch = plane.sizes[0];
@@ -91,6 +110,7 @@ SelectCall call_of(const du_view& plane, const du_view& samples, const du_view* 
   copy_strides(plane, call.plane_strides);
   copy_strides(samples, call.sample_strides);
   if (positions) copy_strides(*positions, call.position_strides);
+  call.has_blind = all_windows_with_taps(call) != all_windows(call);
   return call;
 }
 
@@ -117,25 +137,6 @@ bool check_pooling(const du_view* plane, const char* plane_name, const du_view* 
 
 bool check_threads(int64_t threads) {
   return threads >= 1 || !set_error(DU_BAD_ARGUMENT, "threads is %lld; use at least 1", static_cast<long long>(threads));
-}
-
-// The windows of one axis with a tap on the input.
-int64_t windows_with_taps(const Axis& axis) {
-  if (axis.is_adaptive || (axis.before == 0 && (axis.out - 1) * axis.stride < axis.in)) return axis.out;
-  int64_t count = 0;
-  for (int64_t i = 0; i < axis.out; ++i) {
-    const int64_t start = i * axis.stride - axis.before;
-    const int64_t first = start >= 0 ? start : start + (-start + axis.dilation - 1) / axis.dilation * axis.dilation;
-    count += first < axis.in && first <= start + (axis.size - 1) * axis.dilation;
-  }
-  return count;
-}
-
-int64_t all_windows(const SelectCall& call) { return call.batch * call.channels * call.rows.out * call.columns.out; }
-
-// Those of a pooling that saw only padding have no position.
-int64_t all_windows_with_taps(const SelectCall& call) {
-  return call.batch * call.channels * windows_with_taps(call.rows) * windows_with_taps(call.columns);
 }
 
 int32_t check_found(const SelectCall& call, int64_t found, int64_t expected, const char* where) {
@@ -220,10 +221,9 @@ void use_codes(SelectCall& slice) {
 }
 
 // The gradient of a pooling, or its transpose: every position lies in its own window.
-int32_t run_in_windows(SelectCall& call, PositionForm form, int64_t element, int64_t threads, SelectKernels::ByCodes by_codes,
+int32_t run_in_windows(const SelectCall& call, PositionForm form, int64_t element, int64_t threads, SelectKernels::ByCodes by_codes,
                        SelectKernels::ByPositions by_positions) {
   const int64_t expected = all_windows_with_taps(call);
-  call.has_blind = expected != all_windows(call);
   if (is_far(call)) return check_found(call, by_positions(call, threads), expected, kOwnWindow);
   bool is_out_of_memory = false;
   const int64_t found = with_codes(call, form, element, 0, threads, &is_out_of_memory, [&](SelectCall& slice, int64_t found_here, uint8_t*) {
@@ -286,7 +286,7 @@ extern "C" int32_t du_max_pool2d_backward(const du_view* grad_out, const du_view
       !check_apart(grad_in, "grad_in", positions, "positions")) {
     return DU_BAD_ARGUMENT;
   }
-  SelectCall call = call_of(*grad_in, *grad_out, positions, *window);
+  const SelectCall call = call_of(*grad_in, *grad_out, positions, *window);
   const SelectKernels& kernels = kernels_for(grad_in->type);
   return run_in_windows(call, form_of(*positions), element_bytes(grad_in->type), threads, kernels.add_back, kernels.far_add_back);
 }
@@ -299,7 +299,7 @@ extern "C" int32_t du_max_pool2d_take(const du_view* values, const du_view* posi
       !check_apart(taken, "taken", positions, "positions")) {
     return DU_BAD_ARGUMENT;
   }
-  SelectCall call = call_of(*values, *taken, positions, *window);
+  const SelectCall call = call_of(*values, *taken, positions, *window);
   const SelectKernels& kernels = kernels_for(values->type);
   return run_in_windows(call, form_of(*positions), element_bytes(values->type), threads, kernels.take, kernels.far_take);
 }
@@ -335,7 +335,9 @@ extern "C" int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_vi
   SelectCall call = call_of(*grad_out, *grad_in, positions, *window);
   const SelectKernels& kernels = kernels_for(grad_in->type);
   const PositionForm form = form_of(*positions);
-  const int64_t reach = call.overlaps ? comparable_reach(call) : 0;
+  const bool by_channel = call.position_strides[1] == 1 && call.plane_strides[1] == 1 && call.channels >= 8;
+  const bool is_small = call.rows.in <= kMostMarked && call.columns.in <= kMostMarked / call.rows.in;
+  const int64_t reach = call.overlaps && (by_channel || !is_small) ? comparable_reach(call) : 0;
   if (reach) call.tap_columns = 2 * call.columns.size - 1;
   bool is_out_of_memory = false;
   const auto search = [&](const SelectCall& slice, PositionForm slice_form) -> int64_t {
@@ -350,7 +352,9 @@ extern "C" int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_vi
     if (found_here != all_windows(slice)) return form == kFlat ? search(slice, kFlat) : found_here;
     if (call.overlaps && !reach) {
       use_codes(slice);
-      return search(slice, kOffsets);
+      if (!is_small) return search(slice, kOffsets);
+      kernels.gather_kept(slice, kOffsets, nullptr, threads);
+      return found_here;
     }
     if (reach) kernels.keep_last(slice, kept, threads);
     uint8_t* const codes = slice.codes;

@@ -26,10 +26,17 @@ DU_INLINE bool is_empty(Range range) { return range.begin >= range.end; }
 // each is asked.
 template <class F>
 DU_INLINE void for_each_code(const SelectCall& call, const Ways& ways, const uint8_t* codes, int64_t right, F visit) {
+  const int64_t code_step = call.position_strides[3];
+  if (!call.has_blind && !call.columns.is_adaptive) {
+    const int64_t step = wrapping_product(call.columns.stride, right);
+    int64_t way = -wrapping_product(call.columns.before, right);
+    for (int64_t x = 0; x < call.columns.out; ++x, way = wrapping_sum(way, step), codes += code_step) visit(x, wrapping_sum(way, ways.of[*codes]), *codes);
+    return;
+  }
   StartCursor left(call.columns);
   for (int64_t x = 0; x < call.columns.out; ++x, left.next()) {
     if (call.has_blind && is_empty(taps_inside(call.columns, x))) continue;
-    const uint8_t code = codes[x * call.position_strides[3]];
+    const uint8_t code = codes[x * code_step];
     visit(x, wrapping_sum(wrapping_product(left.start, right), ways.of[code]), code);
   }
 }
@@ -39,7 +46,8 @@ template <class F>
 DU_INLINE void for_each_plane(const SelectCall& call, int64_t threads, F work) {
   const int64_t samples = call.rows.out * call.columns.out + 1;
   parallel_for(call.batch * call.channels, larger(1, 16384 / samples), threads, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) work(i / call.channels, i % call.channels);
+    RowCursor at(begin, call.channels);  // planes are the rows of an image
+    for (int64_t i = begin; i < end; ++i, at.next()) work(at.plane, at.row);
   });
 }
 
@@ -82,13 +90,37 @@ DU_INLINE void put_sample(T* place, const T* sample) {
   }
 }
 
+// Where the first tap of each window of a small plane lies in memory, so that its samples are one row.
+struct Listed {
+  int64_t origin[kMostListed], count = 0;
+  DU_INLINE Listed(const SelectCall& call, int64_t down, int64_t right) {
+    const bool is_packed = call.sample_strides[3] == 1 && call.position_strides[3] == 1 &&
+                           (call.rows.out == 1 || (call.sample_strides[2] == call.columns.out && call.position_strides[2] == call.columns.out));
+    if (!is_packed || !is_listed(call)) return;
+    for (int64_t row = 0; row < call.rows.out; ++row) {
+      StartCursor left(call.columns);
+      for (int64_t x = 0; x < call.columns.out; ++x, left.next()) {
+        origin[count++] = wrapping_sum(wrapping_product(window_start(call.rows, row), down), wrapping_product(left.start, right));
+      }
+    }
+  }
+};
+
 // By codes: each sample is added or put; one that is put replaces an earlier one. Rows are cleared just before they are needed.
 template <class T, bool kAdds>
 void scatter_codes(const SelectCall& call, int64_t threads) {
   const int64_t down = call.plane_strides[2], right = call.plane_strides[3];
   const Ways ways(call, down, right);
+  const Listed listed(call, down, right);
   for_each_plane(call, threads, [&](int64_t n, int64_t c) {
     T* plane = plane_at<T>(call, n, c);
+    if (listed.count) {
+      clear_rows(call, plane, 0, call.rows.in);
+      const T* samples = samples_at<T>(call, n, c);
+      const uint8_t* codes = positions_at<uint8_t>(call, n, c);
+      for (int64_t i = 0; i < listed.count; ++i) put_sample<T, kAdds>(plane + wrapping_sum(listed.origin[i], ways.of[codes[i]]), samples + i);
+      return;
+    }
     int64_t cleared = 0;
     for (int64_t row = 0; row < call.rows.out; ++row) {
       const Range taps_y = taps_inside(call.rows, row);
@@ -111,8 +143,15 @@ template <class T>
 void gather_codes(const SelectCall& call, int64_t threads) {
   const int64_t down = call.plane_strides[2], right = call.plane_strides[3];
   const Ways ways(call, down, right);
+  const Listed listed(call, down, right);
   for_each_plane(call, threads, [&](int64_t n, int64_t c) {
     const T* plane = plane_at<T>(call, n, c);
+    if (listed.count) {
+      T* samples = samples_at<T>(call, n, c);
+      const uint8_t* codes = positions_at<uint8_t>(call, n, c);
+      for (int64_t i = 0; i < listed.count; ++i) samples[i] = plane[wrapping_sum(listed.origin[i], ways.of[codes[i]])];
+      return;
+    }
     for (int64_t row = 0; row < call.rows.out; ++row) {
       T* samples = samples_at<T>(call, n, c) + row * call.sample_strides[2];
       if (call.has_blind) {
@@ -123,7 +162,9 @@ void gather_codes(const SelectCall& call, int64_t threads) {
       const T zero{};
       for_each_code(call, ways, positions_at<uint8_t>(call, n, c) + row * call.position_strides[2], right, [&](int64_t x, int64_t way, uint8_t code) {
         const T* place = plane + wrapping_sum(origin, way);
-        samples[x * call.sample_strides[3]] = *(call.gap && code == kNone ? &zero : place);
+        // Whatever the code, so that no branch has to be guessed.
+        const T* const found[2] = {place, &zero};
+        samples[x * call.sample_strides[3]] = *found[(call.gap != 0) & (code == kNone)];
       });
     }
   });
@@ -276,6 +317,33 @@ int64_t gather_kept(const SelectCall& call, uint8_t* seen, int64_t threads) {
     __atomic_fetch_add(&total, found, __ATOMIC_RELAXED);
   });
   return total;
+}
+
+// The same by codes, on planes whose places are marked on the stack: no branch depends on the codes.
+template <class T>
+void gather_kept_codes(const SelectCall& call, int64_t threads) {
+  using Bits = typename IntegerOf<sizeof(T), uint8_t>::type;
+  const int64_t columns = call.columns.in, down = call.plane_strides[2], right = call.plane_strides[3];
+  const int64_t sample_step = call.sample_strides[3], code_step = call.position_strides[3];
+  const Ways ways(call, columns, 1), to_plane(call, down, right);
+  for_each_plane(call, threads, [&](int64_t n, int64_t c) {
+    uint8_t marks[kMostMarked];
+    __builtin_memset(marks, 0, static_cast<uint64_t>(call.rows.in * columns));
+    for (int64_t row = call.rows.out - 1; row >= 0; --row) {
+      const int64_t top = window_start(call.rows, row), last = call.columns.out - 1;
+      const T* plane = plane_at<T>(call, n, c);
+      T* sample = samples_at<T>(call, n, c) + row * call.sample_strides[2] + last * sample_step;
+      const uint8_t* code = positions_at<uint8_t>(call, n, c) + row * call.position_strides[2] + last * code_step;
+      for (int64_t x = last; x >= 0; --x, sample -= sample_step, code -= code_step) {
+        const int64_t left = window_start(call.columns, x);
+        uint8_t& mark = marks[top * columns + left + ways.of[*code]];
+        const Bits is_first = static_cast<Bits>(static_cast<Bits>(mark) - 1);  // all ones where no later sample was
+        mark = 1;
+        const T* place = plane + wrapping_sum(wrapping_sum(wrapping_product(top, down), wrapping_product(left, right)), to_plane.of[*code]);
+        *sample = bit_cast<T>(static_cast<Bits>(bit_cast<Bits>(*place) & is_first));
+      }
+    }
+  });
 }
 
 }  // namespace DU_ISA

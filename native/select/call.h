@@ -37,6 +37,8 @@ struct SelectCall {
 // A code that is that of no tap, where a call says so with a gap.
 constexpr uint8_t kNone = 128;
 
+constexpr int64_t kMostMarked = 16384;
+
 enum PositionForm { kNoPositions, kOffsets, kFlat };
 
 // The kernels of one instruction set for one element type; each runs on at most `threads` threads. Those that read positions
@@ -60,7 +62,8 @@ struct SelectKernels {
   // By flat positions anywhere in the plane.
   ByPositions scatter;
   // By flat positions anywhere, or by codes: the value there unless a later sample has the place. `seen` holds a bit for
-  // every place of every plane, each plane in bytes of its own; its contents are lost.
+  // every place of every plane, each plane in bytes of its own; its contents are lost. By codes, it may be NULL for planes of
+  // at most kMostMarked places; then nothing is counted.
   int64_t (*gather_kept)(const SelectCall& call, PositionForm form, uint8_t* seen, int64_t threads);
 };
 

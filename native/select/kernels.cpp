@@ -70,7 +70,10 @@ int64_t far_add_back(const SelectCall& call, int64_t threads) {
 
 template <class T>
 int64_t gather_kept_of(const SelectCall& call, PositionForm form, uint8_t* seen, int64_t threads) {
-  return form == kFlat ? gather_kept<T, int64_t>(call, seen, threads) : gather_kept<T, uint8_t>(call, seen, threads);
+  if (form == kFlat) return gather_kept<T, int64_t>(call, seen, threads);
+  if (seen) return gather_kept<T, uint8_t>(call, seen, threads);
+  gather_kept_codes<T>(call, threads);
+  return 0;
 }
 
 template <class T>

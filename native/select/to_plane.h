@@ -12,16 +12,6 @@ struct Number {
   static constexpr int64_t value = kValue;
 };
 
-// Where several windows chose one place: their sum, or the last of them.
-template <bool kAdds, class V, class M>
-DU_INLINE V gathered(const V& before, const V& value, const M& chosen) {
-  if constexpr (kAdds) {
-    return before + choose(chosen, value, V{});
-  } else {
-    return choose(chosen, value, before);
-  }
-}
-
 // One place of the plane.
 template <class T, class P, bool kAdds>
 void one_place(const SelectCall& call, T* place, const T* samples, const P* positions, int64_t y, int64_t x) {
@@ -80,35 +70,70 @@ DU_INLINE int64_t rows_over(const SelectCall& call, const T* samples, const uint
   return count;
 }
 
-// The windows over the columns of one remainder, for group 0: where group m looks, windows lie m further on.
-template <class T>
-DU_INLINE int64_t terms_of(const SelectCall& call, const Over<T>* rows, int64_t row_count, int64_t remainder, Over<T>* terms) {
-  const Axis& columns = call.columns;
-  int64_t count = 0;
-  for (int64_t i = 0; i < row_count; ++i) {
+// More remainders than this are looked up place by place.
+constexpr int64_t kMostRemainders = 4;
+
+// A window over a column, from one that stands at column 0: so far ahead in samples and codes, and with this tap.
+struct Term {
+  int64_t samples, codes;
+  uint8_t tap;
+};
+
+// The windows over the columns of each remainder, for group 0; over those of group m they lie m further on. The same in all rows.
+struct ColumnTerms {
+  Term terms[kMostRemainders][kMostOver];
+  int64_t counts[kMostRemainders] = {};
+  explicit DU_INLINE ColumnTerms(const SelectCall& call) {
+    const Axis& columns = call.columns;
+    if (columns.is_adaptive || columns.stride > kMostRemainders || columns.size > kMostOver) return;
     for (int64_t tap = columns.size - 1; tap >= 0; --tap) {  // larger taps belong to earlier windows
-      const int64_t way = remainder - tap * columns.dilation;
-      if (!divides(columns.stride, way)) continue;
-      const int64_t ahead = floor_div(way, columns.stride);
-      terms[count++] = {rows[i].sample + ahead * call.sample_strides[3], rows[i].code + ahead * call.position_strides[3],
-                        static_cast<uint8_t>(rows[i].wanted + tap)};
+      // The remainder that makes the way from the window a multiple of stride.
+      const int64_t ahead = -(tap * columns.dilation / columns.stride), r = tap * columns.dilation + ahead * columns.stride;
+      terms[r][counts[r]++] = {ahead * call.sample_strides[3], ahead * call.position_strides[3], static_cast<uint8_t>(tap)};
     }
   }
-  return count;
+};
+
+// One place of a row at its ends.
+template <class T, bool kAdds>
+DU_INLINE void end_place(const SelectCall& call, T* place, const Over<T>* rows, int64_t row_count, int64_t x) {
+  using E = Element<T, 1>;
+  const Axis& columns = call.columns;
+  const Range range = windows_over(columns, x);
+  typename E::Scalar sum = 0;
+  for (int64_t i = 0; i < row_count; ++i) {
+    for (int64_t column = range.begin; column < range.end; ++column) {
+      const int64_t right = x - window_start(columns, column);
+      if (!divides(columns.dilation, right)) continue;
+      if (rows[i].code[column * call.position_strides[3]] != static_cast<uint8_t>(rows[i].wanted + floor_div(right, columns.dilation))) continue;
+      const typename E::Scalar value = E::get(rows[i].sample + column * call.sample_strides[3]);
+      sum = kAdds ? sum + value : value;
+    }
+  }
+  E::put(place, sum);
 }
 
-// kVectors vectors of neighbours, groups or channels, `ahead` elements further on than the terms say.
+// kVectors vectors of neighbours, groups or channels, `ahead` elements further on than rows and terms say.
 template <class T, bool kAdds, int64_t kLanes, int64_t kVectors>
-DU_INLINE void gather_terms(const Over<T>* terms, int64_t count, int64_t ahead, typename Element<T, kLanes>::Lanes* sums) {
+DU_INLINE void gather_terms(const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count, int64_t ahead,
+                            typename Element<T, kLanes>::Lanes* sums) {
   using E = Element<T, kLanes>;
   using C = Codes<T, kLanes>;
   typename E::Lanes sum[kVectors] = {};
-  for (int64_t i = 0; i < count; ++i) {
-    const T* sample = terms[i].sample + ahead;
-    const uint8_t* code = terms[i].code + ahead;
-    for (int64_t k = 0; k < kVectors; ++k) {
-      const auto chosen = C::equal(load_as<Vector<uint8_t, kLanes>>(code + k * kLanes), terms[i].wanted);
-      sum[k] = gathered<kAdds>(sum[k], E::load(sample + k * kLanes), chosen);
+  for (int64_t i = 0; i < row_count; ++i) {
+    for (int64_t term = 0; term < count; ++term) {
+      const T* sample = rows[i].sample + ahead + terms[term].samples;
+      const uint8_t* code = rows[i].code + ahead + terms[term].codes;
+      const uint8_t wanted = static_cast<uint8_t>(rows[i].wanted + terms[term].tap);
+      for (int64_t k = 0; k < kVectors; ++k) {
+        // Where several windows chose one place: their sum, or the last of them.
+        if constexpr (kAdds) {
+          sum[k] = add_where<T, kLanes>(sum[k], sample + k * kLanes, code + k * kLanes, wanted);
+        } else {
+          const auto chosen = C::equal(load_as<Vector<uint8_t, kLanes>>(code + k * kLanes), wanted);
+          sum[k] = choose(chosen, E::load(sample + k * kLanes), sum[k]);
+        }
+      }
     }
   }
   for (int64_t k = 0; k < kVectors; ++k) sums[k] = sum[k];
@@ -118,20 +143,20 @@ DU_INLINE void gather_terms(const Over<T>* terms, int64_t count, int64_t ahead, 
 // m, the same taps of the windows m + (r - tap * dilation) / stride: so a vector of them reads vectors of samples. For stride
 // 2 the two remainders are computed together and interleaved.
 template <class T, bool kAdds, int64_t kLanes, int kStride>
-void planar_place_row(const SelectCall& call, T* plane_row, const T* samples, const uint8_t* codes, int64_t y) {
+void planar_place_row(const SelectCall& call, const ColumnTerms& column_terms, T* plane_row, const T* samples, const uint8_t* codes, int64_t y) {
   using E = Element<T, kLanes>;
   const Axis& columns = call.columns;
-  Over<T> rows[kMostOver], terms[kStride][kMostOver];
-  int64_t counts[kStride];
+  Over<T> rows[kMostOver];
   const int64_t row_count = rows_over(call, samples, codes, y, rows);
-  for (int64_t r = 0; r < kStride; ++r) counts[r] = terms_of(call, rows, row_count, r, terms[r]);
   const auto put = [&](T* place, const typename E::Lanes& lanes) { call.streams ? E::stream(place, lanes) : E::store(place, lanes); };
   // The columns of kVectors vectors of groups.
   const auto put_groups = [&](auto vectors, int64_t group) {
     constexpr int64_t kVectors = decltype(vectors)::value;
     T* place = plane_row + group * kStride - columns.before;
     typename E::Lanes sums[kStride][kVectors];
-    for (int64_t r = 0; r < kStride; ++r) gather_terms<T, kAdds, kLanes, kVectors>(terms[r], counts[r], group, sums[r]);
+    for (int64_t r = 0; r < kStride; ++r) {
+      gather_terms<T, kAdds, kLanes, kVectors>(rows, row_count, column_terms.terms[r], column_terms.counts[r], group, sums[r]);
+    }
     for (int64_t k = 0; k < kVectors; ++k) {
       if constexpr (kStride == 1) {
         put(place + k * kLanes, sums[0][k]);
@@ -150,20 +175,30 @@ void planar_place_row(const SelectCall& call, T* plane_row, const T* samples, co
   // Between these bounds all windows of a vector of groups exist, and all its columns.
   const Range groups = groups_inside(columns);
   const int64_t begin = groups.begin * kStride - columns.before, end = groups.end * kStride - columns.before;
-  for (int64_t x = 0; x < begin; ++x) one_place<T, uint8_t, kAdds>(call, plane_row + x, samples, codes, y, x);
+  for (int64_t x = 0; x < begin; ++x) end_place<T, kAdds>(call, plane_row + x, rows, row_count, x);
   int64_t group = groups.begin;
+  // As many vectors as there are hide how long each sum takes; the last ones repeat some groups.
   for (; group + 4 * kLanes <= groups.end; group += 4 * kLanes) put_groups(Number<4>{}, group);
+  if (group < groups.end && groups.end - groups.begin >= 3 * kLanes && groups.end - group > 2 * kLanes) {
+    put_groups(Number<3>{}, group = smaller(group, groups.end - 3 * kLanes));
+    group += 3 * kLanes;
+  }
+  if (group < groups.end && groups.end - groups.begin >= 2 * kLanes && groups.end - group > kLanes) {
+    put_groups(Number<2>{}, group = smaller(group, groups.end - 2 * kLanes));
+    group += 2 * kLanes;
+  }
   for (; group < groups.end; group += kLanes) put_groups(Number<1>{}, group = smaller(group, groups.end - kLanes));
-  for (int64_t x = end; x < columns.in; ++x) one_place<T, uint8_t, kAdds>(call, plane_row + x, samples, codes, y, x);
+  for (int64_t x = end; x < columns.in; ++x) end_place<T, kAdds>(call, plane_row + x, rows, row_count, x);
 }
 
 // The channels c, c + kLanes * kVectors, ... of one place where channels lie side by side. Returns the first channel not done.
 template <class T, bool kAdds, int64_t kLanes, int64_t kVectors>
-DU_INLINE int64_t place_channels(const SelectCall& call, T* place, const Over<T>* over, int64_t count, int64_t ahead, int64_t c) {
+DU_INLINE int64_t place_channels(const SelectCall& call, T* place, const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count,
+                                 int64_t ahead, int64_t c) {
   using E = Element<T, kLanes>;
   for (; c + kLanes * kVectors <= call.channels; c += kLanes * kVectors) {
     typename E::Lanes sums[kVectors];
-    gather_terms<T, kAdds, kLanes, kVectors>(over, count, ahead + c, sums);
+    gather_terms<T, kAdds, kLanes, kVectors>(rows, row_count, terms, count, ahead + c, sums);
     for (int64_t k = 0; k < kVectors; ++k) {
       call.streams ? E::stream(place + c + k * kLanes, sums[k]) : E::store(place + c + k * kLanes, sums[k]);
     }
@@ -172,38 +207,33 @@ DU_INLINE int64_t place_channels(const SelectCall& call, T* place, const Over<T>
 }
 
 template <class T, bool kAdds>
-DU_INLINE void place_all_channels(const SelectCall& call, T* place, const Over<T>* over, int64_t count, int64_t ahead) {
+DU_INLINE void place_all_channels(const SelectCall& call, T* place, const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count,
+                                  int64_t ahead) {
   constexpr int64_t kMany = kManyLanes<T>, kFew = kFewLanes<T>;
-  int64_t c = place_channels<T, kAdds, kMany, 4>(call, place, over, count, ahead, 0);
-  c = place_channels<T, kAdds, kMany, 1>(call, place, over, count, ahead, c);
-  c = place_channels<T, kAdds, kFew, 1>(call, place, over, count, ahead, c);
-  place_channels<T, kAdds, 1, 1>(call, place, over, count, ahead, c);
+  int64_t c = place_channels<T, kAdds, kMany, 4>(call, place, rows, row_count, terms, count, ahead, 0);
+  c = place_channels<T, kAdds, kMany, 1>(call, place, rows, row_count, terms, count, ahead, c);
+  c = place_channels<T, kAdds, kFew, 1>(call, place, rows, row_count, terms, count, ahead, c);
+  place_channels<T, kAdds, 1, 1>(call, place, rows, row_count, terms, count, ahead, c);
 }
-
-// More remainders than this are looked up place by place.
-constexpr int64_t kMostRemainders = 4;
 
 // One row of the plane where channels lie side by side.
 template <class T, bool kAdds>
-void channel_place_row(const SelectCall& call, T* plane_row, const T* samples, const uint8_t* codes, int64_t y) {
+void channel_place_row(const SelectCall& call, const ColumnTerms& column_terms, T* plane_row, const T* samples, const uint8_t* codes, int64_t y) {
   const Axis& columns = call.columns;
-  Over<T> rows[kMostOver], over[kMostOver], terms[kMostRemainders][kMostOver];
-  int64_t counts[kMostRemainders];
+  Over<T> rows[kMostOver], over[kMostOver];
   const int64_t row_count = rows_over(call, samples, codes, y, rows);
   const int64_t sample_step = call.sample_strides[3], code_step = call.position_strides[3];
   // A group goes as far in samples as in codes.
   const bool in_groups = columns.stride <= kMostRemainders && !columns.is_adaptive && sample_step == code_step;
   const Range groups = in_groups ? groups_inside(columns) : Range{0, 0};
-  if (groups.begin < groups.end) {
-    for (int64_t r = 0; r < columns.stride; ++r) counts[r] = terms_of(call, rows, row_count, r, terms[r]);
-  }
+  const Term own{0, 0, 0};
   const int64_t begin = groups.begin * columns.stride - columns.before, end = groups.end * columns.stride - columns.before;
   for (int64_t x = 0; x < columns.in; ++x) {
     T* place = plane_row + x * call.plane_strides[3];
     if (groups.begin < groups.end && x == begin) {
       for (int64_t m = groups.begin; m < groups.end; ++m) {
         for (int64_t r = 0; r < columns.stride; ++r, ++x, place += call.plane_strides[3]) {
-          place_all_channels<T, kAdds>(call, place, terms[r], counts[r], m * sample_step);
+          place_all_channels<T, kAdds>(call, place, rows, row_count, column_terms.terms[r], column_terms.counts[r], m * sample_step);
         }
       }
       x = end - 1;
@@ -219,7 +249,7 @@ void channel_place_row(const SelectCall& call, T* plane_row, const T* samples, c
                          static_cast<uint8_t>(rows[i].wanted + floor_div(right, columns.dilation))};
       }
     }
-    place_all_channels<T, kAdds>(call, place, over, count, 0);
+    place_all_channels<T, kAdds>(call, place, over, count, &own, 1, 0);
   }
 }
 
@@ -248,27 +278,29 @@ bool to_plane_in_vectors(const SelectCall& call, int64_t threads) {
   const bool planar = call.plane_strides[3] == 1 && call.sample_strides[3] == 1 && call.position_strides[3] == 1;
   const bool by_channel = !(planar && call.channels == 1) && call.plane_strides[1] == 1 && call.sample_strides[1] == 1 && call.position_strides[1] == 1;
   const int64_t over_y = most_windows_over(rows);
+  const ColumnTerms column_terms(call);
   // Each factor first: the product of two huge numbers would overflow.
   if (over_y > kMostOver) return false;
   if (by_channel) {
     const int64_t over_x = columns.is_adaptive ? most_windows_over(columns) : columns.size;
     if (call.channels < kFew || over_x > kMostOver || over_x * over_y > kMostOver) return false;
     for_each_place_row<T, uint8_t>(call, true, threads, [&](T* row, const T* samples, const uint8_t* codes, int64_t y) {
-      channel_place_row<T, kAdds>(call, row, samples, codes, y);
+      channel_place_row<T, kAdds>(call, column_terms, row, samples, codes, y);
     });
     return true;
   }
   const Range groups = groups_inside(columns);
   if (!planar || columns.stride > 2 || groups.end - groups.begin < kFew) return false;
   if (columns.size > kMostOver || columns.size * over_y > kMostOver) return false;
-  // What a place asks grows with the window; what a sample costs on its own does not. Sums of bfloat16 are not made that way.
+  // Where windows overlap, a place asks several of them, and going from sample to sample is quicker; sums of bfloat16 are not
+  // made that way.
   const bool must = kAdds && sizeof(T) == 2 && call.overlaps;
-  if (!must && (groups.end - groups.begin < 16 || rows.size * columns.size > 16)) return false;
+  if (!must && (groups.end - groups.begin < 16 || call.overlaps)) return false;
   const bool is_wide = groups.end - groups.begin >= kMany;
   const auto run = columns.stride == 1 ? (is_wide ? planar_place_row<T, kAdds, kMany, 1> : planar_place_row<T, kAdds, kFew, 1>)
                                        : (is_wide ? planar_place_row<T, kAdds, kMany, 2> : planar_place_row<T, kAdds, kFew, 2>);
   for_each_place_row<T, uint8_t>(call, false, threads,
-                                 [&](T* row, const T* samples, const uint8_t* codes, int64_t y) { run(call, row, samples, codes, y); });
+                                 [&](T* row, const T* samples, const uint8_t* codes, int64_t y) { run(call, column_terms, row, samples, codes, y); });
   return true;
 }
 

@@ -127,7 +127,7 @@ struct Codes {
     return lanes;
   }
   static DU_INLINE void store(uint8_t* p, const Mask& code, int64_t, int64_t) {
-    store_as(p, convert_lanes<uint8_t, kLanes, Unsigned>(bit_cast<Vector<Unsigned, kLanes>>(code)));
+    store_as(p, resize_lanes<uint8_t, kLanes, Unsigned>(bit_cast<Vector<Unsigned, kLanes>>(code)));
   }
   static DU_INLINE void store(int64_t* p, const Mask& code, int64_t base, int64_t step) {
     Integer codes[kLanes];
@@ -139,7 +139,7 @@ struct Codes {
   }
   // Compared as bytes: the result is widened, not the codes.
   static DU_INLINE Mask equal(const Vector<uint8_t, kLanes>& codes, int64_t code) {
-    return convert_lanes<Integer, kLanes, int8_t>(bit_cast<Vector<int8_t, kLanes>>(codes == static_cast<uint8_t>(code)));
+    return resize_lanes<Integer, kLanes, int8_t>(bit_cast<Vector<int8_t, kLanes>>(codes == static_cast<uint8_t>(code)));
   }
 };
 

@@ -127,16 +127,16 @@ def max_pool2d_backward(grad_out: Array, positions: Array, window: Window, in_si
 def max_pool2d_take(values: Array, positions: Array, window: Window) -> Array:
     """The value at each position, zero for a window of padding only."""
     taken = np.zeros(positions.shape, values.dtype)
-    out_size = (positions.shape[2], positions.shape[3])
+    in_size, out_size = (values.shape[2], values.shape[3]), (positions.shape[2], positions.shape[3])
     for n, c, row, column in np.ndindex(*positions.shape):
-        if next(_taps(window, row, column, *values.shape[2:], out_size), None) is not None:
+        if next(_taps(window, row, column, *in_size, out_size), None) is not None:
             place = _own_place(
                 window,
                 int(positions[n, c, row, column]),
                 positions.dtype == np.uint8,
                 row,
                 column,
-                *values.shape[2:],
+                *in_size,
                 out_size,
             )
             taken[n, c, row, column] = values[n, c, *place]
@@ -164,7 +164,7 @@ def max_unpool2d(x: Array, positions: Array, window: Window, out_size: tuple[int
 def max_unpool2d_backward(grad_out: Array, positions: Array, window: Window) -> Array:
     """The gradient at each position, zero for a sample that a later one replaced."""
     grad_in = np.zeros(positions.shape, grad_out.dtype)
-    windows = (positions.shape[2], positions.shape[3])
+    out_size, windows = (grad_out.shape[2], grad_out.shape[3]), (positions.shape[2], positions.shape[3])
     owners: dict[tuple[int, int, int, int], tuple[int, int]] = {}
     for n, c, row, column in np.ndindex(*positions.shape):
         place = _place(
@@ -173,7 +173,7 @@ def max_unpool2d_backward(grad_out: Array, positions: Array, window: Window) -> 
             positions.dtype == np.uint8,
             row,
             column,
-            *grad_out.shape[2:],
+            *out_size,
             windows,
         )
         owners[(n, c, *place)] = (row, column)

@@ -94,7 +94,7 @@ class Unpool(torch.autograd.Function):
 
 def _apply_of(function: type[torch.autograd.Function]) -> Any:
     # The C function: `apply` itself asks about transforms first, which no tensor here is under.
-    return super(torch.autograd.Function, function).apply
+    return super(torch.autograd.Function, function).apply  # type: ignore[misc]
 
 
 apply_pool_alone: Any = _apply_of(PoolAlone)

@@ -11,6 +11,7 @@ from downup import geometry
 from downup.errors import ArgumentError
 from downup.geometry import Padding
 from downup.kernels import Window
+from downup.ops import _select_adaptive as _registered  # noqa: F401
 from downup.ops._native import is_native
 from downup.ops._select_arguments import (
     ArgumentPair,
@@ -22,7 +23,6 @@ from downup.ops._select_arguments import (
     pool_plan,
     unpooled_size,
 )
-from downup.ops import _select_adaptive as _registered  # noqa: F401
 from downup.ops._select_eager import apply_pool, apply_pool_alone, apply_unpool
 from downup.ops._select_registered import flat_arguments
 from downup.ops._select_run import run_pool, run_unpool
