@@ -325,22 +325,33 @@ void gather_kept_codes(const SelectCall& call, int64_t threads) {
   using Bits = typename IntegerOf<sizeof(T), uint8_t>::type;
   const int64_t columns = call.columns.in, down = call.plane_strides[2], right = call.plane_strides[3];
   const int64_t sample_step = call.sample_strides[3], code_step = call.position_strides[3];
-  const Ways ways(call, columns, 1), to_plane(call, down, right);
+  const bool is_packed = right == 1 && down == columns;
+  const Ways ways(call, columns, 1), to_place(call, down, right);
   for_each_plane(call, threads, [&](int64_t n, int64_t c) {
     uint8_t marks[kMostMarked];
     __builtin_memset(marks, 0, static_cast<uint64_t>(call.rows.in * columns));
+    const T* plane = plane_at<T>(call, n, c);
+    const auto take = [](T* sample, const T* place, uint8_t* mark) {
+      const Bits is_first = static_cast<Bits>(static_cast<Bits>(*mark) - 1);  // all ones where no later sample was
+      *mark = 1;
+      *sample = bit_cast<T>(static_cast<Bits>(bit_cast<Bits>(*place) & is_first));
+    };
     for (int64_t row = call.rows.out - 1; row >= 0; --row) {
       const int64_t top = window_start(call.rows, row), last = call.columns.out - 1;
-      const T* plane = plane_at<T>(call, n, c);
       T* sample = samples_at<T>(call, n, c) + row * call.sample_strides[2] + last * sample_step;
       const uint8_t* code = positions_at<uint8_t>(call, n, c) + row * call.position_strides[2] + last * code_step;
+      if (is_packed && !call.columns.is_adaptive) {
+        int64_t origin = top * columns + window_start(call.columns, last);
+        for (int64_t x = last; x >= 0; --x, sample -= sample_step, code -= code_step, origin -= call.columns.stride) {
+          const int64_t index = origin + ways.of[*code];
+          take(sample, plane + index, marks + index);
+        }
+        continue;
+      }
       for (int64_t x = last; x >= 0; --x, sample -= sample_step, code -= code_step) {
         const int64_t left = window_start(call.columns, x);
-        uint8_t& mark = marks[top * columns + left + ways.of[*code]];
-        const Bits is_first = static_cast<Bits>(static_cast<Bits>(mark) - 1);  // all ones where no later sample was
-        mark = 1;
-        const T* place = plane + wrapping_sum(wrapping_sum(wrapping_product(top, down), wrapping_product(left, right)), to_plane.of[*code]);
-        *sample = bit_cast<T>(static_cast<Bits>(bit_cast<Bits>(*place) & is_first));
+        const int64_t way = wrapping_sum(wrapping_sum(wrapping_product(top, down), wrapping_product(left, right)), to_place.of[*code]);
+        take(sample, plane + way, marks + top * columns + left + ways.of[*code]);
       }
     }
   });

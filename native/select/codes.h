@@ -266,11 +266,35 @@ int64_t to_codes_by_list(const SelectCall& call, const Coder<P>& coder, int64_t 
   return total;
 }
 
+// Whether all windows allow all offsets, and these lie as the codes will: then there is but one run.
+template <class P>
+DU_INLINE bool is_uniform(const SelectCall& call) {
+  if (sizeof(P) > 1 || call.gap || call.rows.is_adaptive || call.columns.is_adaptive || call.tap_columns != call.columns.size) return false;
+  const int64_t sizes[4] = {call.batch, call.channels, call.rows.out, call.columns.out};
+  int64_t codes = 1;
+  for (int i = 0; i < 4; ++i) {
+    if (sizes[i] > 1 && call.position_strides[i] != call.code_strides[i]) return false;
+    codes *= i ? sizes[i] : 1;
+  }
+  const Range inside_y = windows_inside(call.rows), inside_x = windows_inside(call.columns);
+  return codes == call.code_strides[0] && inside_y.end - inside_y.begin == call.rows.out && inside_x.end - inside_x.begin == call.columns.out;
+}
+
 template <class P>
 int64_t to_codes(const SelectCall& call, int64_t threads) {
   const bool by_channel = call.codes_by_channel;
   const int64_t planes = by_channel ? call.batch : call.batch * call.channels, rows = call.rows.out;
   const Coder<P> coder(call);
+  if (is_uniform<P>(call)) {
+    const Range all_y{0, call.rows.size}, all_x{0, call.columns.size};
+    const Allowed allowed = allowed_of(call, 0, all_y, 0, all_x);
+    int64_t found = 0;
+    parallel_for(call.batch * call.code_strides[0], 65536, threads, [&](int64_t begin, int64_t end) {
+      const int64_t good = coder.run(reinterpret_cast<const P*>(static_cast<const uint8_t*>(call.positions) + begin), call.codes + begin, end - begin, allowed, 0);
+      __atomic_fetch_add(&found, good, __ATOMIC_RELAXED);
+    });
+    return found;
+  }
   const bool is_packed = call.position_strides[3] == 1 && (rows == 1 || call.position_strides[2] == call.columns.out);
   const bool few_taps = sizeof(P) == 8 || call.rows.size * call.columns.size <= 63;
   if (!by_channel && is_packed && !call.gap && few_taps && call.tap_columns == call.columns.size && is_listed(call) && coder.can_list()) {
