@@ -21,7 +21,7 @@ struct Divider {
   uint64_t divisor, factor;
   bool is_quick;
   DU_INLINE Divider(int64_t d, int64_t bound) : divisor(static_cast<uint64_t>(d)), factor((uint64_t{1} << 32) / divisor + 1) {
-    is_quick = bound <= INT32_MAX && static_cast<uint64_t>(bound) <= (uint64_t{1} << 32) / divisor;
+    is_quick = d > 1 && bound <= INT32_MAX && static_cast<uint64_t>(bound) <= (uint64_t{1} << 32) / divisor;
   }
   DU_INLINE int64_t operator()(int64_t n) const {
     const uint64_t value = static_cast<uint64_t>(n);
@@ -179,10 +179,12 @@ class Coder<int64_t> {
     const Lanes position = load_as<Lanes>(from);
     forget_memory();
     const Lanes way = position - origin;
-    const Lanes tap_row = (way * by_row_.factor) >> 32, tap_column = way - tap_row * static_cast<uint64_t>(down_);
-    const Lanes limit = rows * static_cast<uint64_t>(down_);
+    // By halves, as all are far below 2^32 where the way is good.
+    const Lanes down = Lanes{} + static_cast<uint64_t>(down_);
+    const Lanes tap_row = multiply_halves<kLanes>(way, Lanes{} + by_row_.factor) >> 32, tap_column = way - multiply_halves<kLanes>(tap_row, down);
+    const Lanes limit = multiply_halves<kLanes>(rows, down);
     const Lanes is_good = bit_cast<Lanes>((way < limit) & (tap_row < rows) & (tap_column < columns));
-    const Lanes code = (tap_row * static_cast<uint64_t>(tap_columns_) + tap_column + first) & is_good;
+    const Lanes code = (multiply_halves<kLanes>(tap_row, Lanes{} + static_cast<uint64_t>(tap_columns_)) + tap_column + first) & is_good;
     store_as(codes, resize_lanes<uint8_t, kLanes, uint64_t>(code));
     return bit_cast<Lanes>(-bit_cast<Vector<int64_t, kLanes>>(is_good));
   }
