@@ -3,7 +3,9 @@
 
 #include "../threads.h"
 #include "anywhere.h"
+#include "by_sample.h"
 #include "codes.h"
+#include "later.h"
 #include "to_plane.h"
 #include "to_samples.h"
 

@@ -120,7 +120,7 @@ DU_INLINE void one_window(const SelectCall& call, const T* plane, T* sample, P* 
   const int64_t base = rule.base(row, column);
   if constexpr (Visitor::kFindsLargest) {
     const int64_t taps = taps_x.end - taps_x.begin;
-    if (taps >= 2 * kFewLanes<T> && taps_y.begin < taps_y.end && call.plane_strides[3] == 1 && call.columns.dilation == 1 &&
+    if (taps >= kFewLanes<T> && taps_y.begin < taps_y.end && (taps_y.end - taps_y.begin) * taps >= 16 && call.plane_strides[3] == 1 && call.columns.dilation == 1 &&
         call.rows.size <= INT32_MAX / call.columns.size && codes_fit(call, sizeof(P) == 8, sizeof(T) == 8)) {
       const T* corner = plane + (top + taps_y.begin * call.rows.dilation) * call.plane_strides[2] + left + taps_x.begin;
       const auto run = taps >= kManyLanes<T> ? wide_window<T, P, kManyLanes<T>, Visitor::kWritesPositions>

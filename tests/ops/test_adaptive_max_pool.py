@@ -284,7 +284,7 @@ def test_the_blurred_pool_is_one_after_the_other(arguments):
     expected = ops.blur_pool2d(ops.max_pool2d(x, kernel, 1, "same"), taps=taps, stride=stride)
     assert torch.equal(ops.max_blur_pool2d(x, **arguments), expected)
     torch.autograd.gradcheck(
-        lambda x: ops.max_blur_pool2d(x, **arguments), x.detach()[:1].double().requires_grad_()
+        lambda x: ops.max_blur_pool2d(x, **arguments), x.detach()[:1, :1, :5, :6].double().requires_grad_()
     )
 
 
