@@ -84,6 +84,7 @@ bool check_output(const du_view* view, const char* name) {
 
 bool check_window(const du_window* window) {
   if (!window) return !set_error(DU_BAD_ARGUMENT, "window is NULL");
+  if (window->adaptive) return true;
   for (int i = 0; i < 2; ++i) {
     const char* axis = kAxisNames[2 + i];
     const struct {

@@ -14,7 +14,7 @@ bool check_view(const du_view* view, const char* name);
 // The same for a view that is written to: no two of its elements may share memory.
 bool check_output(const du_view* view, const char* name);
 
-// Window sizes, strides and dilations of 1 to 2^31 - 1, paddings of 0 to 2^30.
+// Window sizes, strides and dilations of 1 to 2^31 - 1, paddings of 0 to 2^30; an adaptive window has none of them.
 bool check_window(const du_window* window);
 
 // floor((in + paddings - dilation * (size - 1) - 1) / stride) + 1; with ceil_mode rounded up, but only windows that start on the

@@ -96,5 +96,9 @@ extern "C" int64_t du_window_out_size(int64_t in_size, const du_window* window, 
     set_error(DU_BAD_ARGUMENT, "axis is %d; use 0 (row) or 1 (column)", axis);
     return -1;
   }
+  if (window->adaptive) {
+    set_error(DU_BAD_ARGUMENT, "an adaptive window gives any number of samples; choose one");
+    return -1;
+  }
   return window_out_size(in_size, *window, axis);
 }

@@ -29,7 +29,9 @@ typedef struct du_view {
 } du_view;
 
 /* A sliding window; index 0 is the row axis, 1 the column axis. Tap k of output sample i reads input sample
- * i * stride - pad_before + k * dilation. pad_after counts for the output size only. */
+ * i * stride - pad_before + k * dilation. pad_after counts for the output size only.
+ * If adaptive is not 0, out windows share the in samples of an axis: window i takes those from floor(i * in / out) up to
+ * ceil((i + 1) * in / out), and no other field counts. In offsets, every window has as many columns as the widest. */
 typedef struct du_window {
   int64_t size[2];
   int64_t stride[2];
@@ -37,6 +39,7 @@ typedef struct du_window {
   int64_t pad_after[2];
   int64_t dilation[2];
   int32_t ceil_mode;
+  int32_t adaptive;
 } du_window;
 
 /* Version of this interface; it changes when a declaration does. */
@@ -58,7 +61,7 @@ void du_threads_borrow(void (*parallel)(void (*task)(void*), void* data, unsigne
 /* From now on large blocks that the process frees stay with it and are used again, instead of going back to the system. */
 int32_t du_reuse_memory(void);
 
-/* Number of output samples along one axis (0 row, 1 column), or -1 with an error. */
+/* Number of output samples along one axis (0 row, 1 column), or -1 with an error; an adaptive window has none of its own. */
 int64_t du_window_out_size(int64_t in_size, const du_window* window, int32_t axis);
 
 /* select: max_pool2d and max_unpool2d. Positions come in two forms, told apart by their view's type:

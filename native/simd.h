@@ -86,6 +86,50 @@ DU_INLINE Vector<To, N> convert_lanes(const Vector<From, N>& v) {
   }
 }
 
+// The same in one instruction where there is one: the compiler makes nine of the widening of a mask, which takes the gradient
+// of a 3x3 pooling from 0.9 to 2.7 ms.
+template <class To, int64_t N, class From>
+DU_INLINE Vector<To, N> resize_lanes(const Vector<From, N>& v) {
+#if defined(__AVX2__)
+  constexpr uint64_t kFrom = sizeof(From), kTo = sizeof(To);
+  if constexpr (kFrom == 1 && N <= 16 && kTo >= 4 && N * kTo >= 16) {
+    __m128i bytes{};
+    __builtin_memcpy(&bytes, &v, sizeof v);
+#if defined(__AVX512F__)
+    if constexpr (N == 16 && kTo == 4) return bit_cast<Vector<To, N>>(_mm512_maskz_cvtepi8_epi32(0xffff, bytes));
+    if constexpr (N == 8 && kTo == 8) return bit_cast<Vector<To, N>>(_mm512_maskz_cvtepi8_epi64(0xff, bytes));
+#endif
+    if constexpr (N == 8 && kTo == 4) return bit_cast<Vector<To, N>>(_mm256_cvtepi8_epi32(bytes));
+    if constexpr (N == 4 && kTo == 8) return bit_cast<Vector<To, N>>(_mm256_cvtepi8_epi64(bytes));
+    if constexpr (N == 4 && kTo == 4) return bit_cast<Vector<To, N>>(_mm_cvtepi8_epi32(bytes));
+    if constexpr (N == 2 && kTo == 8) return bit_cast<Vector<To, N>>(_mm_cvtepi8_epi64(bytes));
+  }
+#endif
+#if defined(__AVX512F__)
+  if constexpr (kTo == 1 && N * kFrom == 64) {
+    __m128i bytes;
+    if constexpr (kFrom == 4) bytes = _mm512_maskz_cvtepi32_epi8(0xffff, bit_cast<__m512i>(v));
+    if constexpr (kFrom == 8) bytes = _mm512_maskz_cvtepi64_epi8(0xff, bit_cast<__m512i>(v));
+    Vector<To, N> narrow;
+    __builtin_memcpy(&narrow, &bytes, sizeof narrow);
+    return narrow;
+  }
+#endif
+  return convert_lanes<To, N, From>(v);
+}
+
+// The product of the lower halves, whole: one instruction, where that of 64-bit lanes takes three or more.
+template <int64_t N>
+DU_INLINE Vector<uint64_t, N> multiply_halves(const Vector<uint64_t, N>& a, const Vector<uint64_t, N>& b) {
+#if defined(__AVX512F__)
+  if constexpr (N == 8) return bit_cast<Vector<uint64_t, N>>(_mm512_maskz_mul_epu32(0xff, bit_cast<__m512i>(a), bit_cast<__m512i>(b)));
+#endif
+#if defined(__AVX2__)
+  if constexpr (N == 4) return bit_cast<Vector<uint64_t, N>>(_mm256_mul_epu32(bit_cast<__m256i>(a), bit_cast<__m256i>(b)));
+#endif
+  return (a & 0xffffffffu) * (b & 0xffffffffu);
+}
+
 // Store past the caches, for an output too large to stay in them: a plain store would first read what it overwrites. Measured
 // at 64 MB on one thread of an AVX-512 machine: the gradient of a 2x2 pooling takes 6.6 ms, before 16 to 22. Intrinsics, since
 // gcc has no such store for its vector types.
@@ -201,6 +245,32 @@ struct Element {
 template <class Lanes, class Mask>
 DU_INLINE Lanes choose(const Mask& mask, const Lanes& a, const Lanes& b) {
   return bit_cast<Lanes>((bit_cast<Mask>(a) & mask) | (bit_cast<Mask>(b) & ~mask));
+}
+
+// before + value where the code is the wanted one; before elsewhere.
+template <class T, int64_t N>
+DU_INLINE typename Element<T, N>::Lanes add_where(const typename Element<T, N>::Lanes& before, const T* value, const uint8_t* codes, uint8_t wanted) {
+  using E = Element<T, N>;
+  using Bytes = Vector<uint8_t, N>;
+#if defined(__AVX512F__)
+  // Masks of their own halve the work: a comparison and an addition.
+  if constexpr (sizeof(typename E::Lanes) == 64) {
+    __m128i bytes{};
+    __builtin_memcpy(&bytes, codes, N);
+    const __mmask16 chosen = _mm_cmpeq_epi8_mask(bytes, _mm_set1_epi8(static_cast<char>(wanted)));
+    const auto values = E::load(value);
+    if constexpr (sizeof(typename E::Scalar) == 4) {
+      const __m512 sum = bit_cast<__m512>(before);
+      return bit_cast<typename E::Lanes>(_mm512_mask_add_ps(sum, chosen, sum, bit_cast<__m512>(values)));
+    } else {
+      const __m512d sum = bit_cast<__m512d>(before);
+      return bit_cast<typename E::Lanes>(_mm512_mask_add_pd(sum, static_cast<__mmask8>(chosen), sum, bit_cast<__m512d>(values)));
+    }
+  }
+#endif
+  const auto chosen = bit_cast<Vector<int8_t, N>>(load_as<Bytes>(codes) == wanted);
+  const auto mask = resize_lanes<typename E::Integer, N, int8_t>(chosen);
+  return before + choose(mask, E::load(value), typename E::Lanes{});
 }
 
 }  // namespace DU_ISA

@@ -276,6 +276,10 @@ extern "C" du_taps* du_taps_window(int64_t in_size, const du_window* window, int
     set_error(DU_BAD_ARGUMENT, "divisor is %g; use a number other than 0, up to 1e30", divisor);
     return nullptr;
   }
+  if (window->adaptive) {
+    set_error(DU_BAD_ARGUMENT, "the window is adaptive; use du_taps_adaptive");
+    return nullptr;
+  }
   const int64_t out_size = window_out_size(in_size, *window, axis);
   if (out_size < 0 || !check_samples(out_size, "out_size")) return nullptr;
   const int64_t dilation = window->dilation[axis], size = window->size[axis], end = in_size + window->pad_after[axis];

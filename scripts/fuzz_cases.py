@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from downup import kernels
+from downup import geometry, kernels
 from downup.kernels import BFLOAT16, FLOAT32, FLOAT64, INT64, UINT8, ffi, lib
 
 Array = np.ndarray[Any, Any]
@@ -112,8 +112,8 @@ class Case:
 
     def native_window(self) -> Any:
         """The `du_window` of the call."""
-        names = ("size", "stride", "pad_before", "pad_after", "dilation", "ceil_mode")
-        return ffi.new("du_window *", tuple(self.window[name] for name in names))
+        names = ("size", "stride", "pad_before", "pad_after", "dilation", "ceil_mode", "adaptive")
+        return ffi.new("du_window *", tuple(self.window.get(name, 0) for name in names))
 
     def __str__(self) -> str:
         lines = [f"du_{self.operator} on {self.isa}, threads {self.threads}, must {self.must or 'either'}"]
@@ -296,11 +296,14 @@ def make_case(
         case.must = "" if out == absurd_out or "unpool" in operator else "refuse"
     if "unpool" in operator and make.chance(0.3):
         plane[2:] = [make.random.randint(1, n + 3) for n in plane[2:]]
+    if not case.wrong and make.chance(0.15):
+        out = _make_adaptive(make, case, plane)
     _fill_blocks(make, case, [plane, [*plane[:2], *out], pooled_from], element_type)
     for name in VIEWS[operator]:
         block = case.blocks[name]
         case.views[name] = ffi.NULL if block is None else block.view()
-    if make.chance(0.12):
+    # An adaptive window fits any sizes, so that few of its calls are wrong.
+    if make.chance(0.12) and "adaptive" not in case.window:
         _spoil(make, case)
     return case
 
@@ -311,6 +314,16 @@ def _fitting_window(make: Maker, in_size: list[int]) -> tuple[dict[str, Any], li
         out = [_out_size(in_size[2 + axis], window, axis) for axis in (0, 1)]
         if min(out) >= 1 and max(out) <= 2 * max(in_size) + 16:
             return window, out
+
+
+def _make_adaptive(make: Maker, case: Case, plane: list[int]) -> list[int]:
+    """Any number of windows along each axis; what else the window says does not count."""
+    out = [make.random.randint(1, min(n + 3, 64)) for n in plane[2:]]
+    case.window["size"] = [geometry.adaptive_window_size(n, m) for n, m in zip(plane[2:], out, strict=True)]
+    for name in ("stride", "pad_before", "pad_after", "dilation"):
+        case.window[name] = [make.random.choice(LIMITS) for _ in range(2)]
+    case.window["adaptive"] = make.random.choice((1, -1, 2**31 - 1))
+    return out
 
 
 def _fill_blocks(make: Maker, case: Case, all_sizes: list[list[int]], floats: int) -> None:

@@ -146,6 +146,9 @@ def _reference(case: Case) -> dict[str, Array]:
     plane, samples, positions = case.blocks["plane"], case.blocks["samples"], case.blocks["positions"]
     assert plane is not None
     assert samples is not None
+    if "adaptive" in w:
+        in_size, out_size = (plane.sizes[2], plane.sizes[3]), (samples.sizes[2], samples.sizes[3])
+        window = reference.adaptive_window(in_size, out_size)
     element_type = plane.type
 
     def values(block: Block) -> Array:
@@ -221,6 +224,9 @@ def judge_size_rule(case: Case) -> int:
     lib.du_window_out_size(in_size, ffi.NULL, 0)
     absurd = ffi.new("du_window *", tuple([int(n) for n in random.choice(LIMITS, 2)] for _ in range(5)))
     lib.du_window_out_size(int(random.choice(LIMITS)), absurd, axis)
+    absurd.adaptive = 1
+    if lib.du_window_out_size(in_size, absurd, axis) != -1:
+        raise FaultError("an adaptive window was given a number of samples")
     return -1
 
 

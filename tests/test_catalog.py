@@ -22,6 +22,7 @@ by_name = pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: op
 
 # As torch.nn.functional documents them; several are built in and tell nothing by themselves.
 SIGNATURES = {
+    "adaptive_max_pool2d": "input, output_size, return_indices=False",
     "avg_pool2d": "input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, "
     "divisor_override=None",
     "adaptive_avg_pool2d": "input, output_size",
@@ -46,6 +47,9 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
     "global_avg_pool2d": ({}, {}),
     "global_lp_pool2d": ({}, {}),
     "blur_pool2d": ({"taps": 5, "stride": 5}, {"s": 5}),
+    "adaptive_max_pool2d": ({"output_size": 5}, {"m": 5}),
+    "global_max_pool2d": ({}, {}),
+    "max_blur_pool2d": ({"kernel_size": 3, "stride": 5}, {"s": 5}),
     "interpolate": ({"scale_factor": 1.3}, {"f": 1.3}),
     "max_pool2d": ({"kernel_size": 3, "stride": 2, "padding": 1}, {"p": 2, "e": 3, "s": 2}),
     "max_pool2d_with_offsets": ({"kernel_size": 3, "dilation": 2, "stride": 2}, {"p": 0, "e": 5, "s": 2}),
@@ -142,6 +146,14 @@ def test_geometry_knows_the_shape(operator: Operator) -> None:
         expected = (1, 4, options["output_size"], options["output_size"])
     elif operator.name == "blur_pool2d":
         expected = geometry.pool_shape(shape, options["taps"], options["stride"], "same")
+    elif operator.name in ("adaptive_max_pool2d", "global_max_pool2d"):
+        n = options.get("output_size", 1)
+        expected = (*shape[:2], n, n)
+        assert geometry.adaptive_window_size(12, n) == max(
+            -(-(i + 1) * 12 // n) - i * 12 // n for i in range(n)
+        )
+    elif operator.name == "max_blur_pool2d":
+        expected = geometry.pool_shape(shape, 3, options["stride"], "same")
     elif operator.direction == "down":
         options.pop("norm_type", None)
         expected = geometry.pool_shape(shape, **options)

@@ -3,6 +3,9 @@
 
 #include "../threads.h"
 #include "anywhere.h"
+#include "by_sample.h"
+#include "codes.h"
+#include "later.h"
 #include "to_plane.h"
 #include "to_samples.h"
 
@@ -16,14 +19,14 @@ struct LargestOf {
   using Visitor = Largest<T, P, kLanes, kWrites>;
 };
 
-template <class T, class P>
-struct RememberedOf {
+template <class T>
+struct CodedOf {
   template <int64_t kLanes>
-  using Visitor = Remembered<T, P, kLanes>;
+  using Visitor = Coded<T, kLanes>;
 };
 
 template <class T>
-int64_t max(const SelectCall& call, PositionForm form, int64_t threads) {
+void max(const SelectCall& call, PositionForm form, int64_t threads) {
   switch (form) {
     case kOffsets: return to_samples<T, uint8_t, LargestOf<T, uint8_t, true>::template Visitor>(call, threads);
     case kFlat: return to_samples<T, int64_t, LargestOf<T, int64_t, true>::template Visitor>(call, threads);
@@ -31,35 +34,53 @@ int64_t max(const SelectCall& call, PositionForm form, int64_t threads) {
   }
 }
 
+int64_t to_codes_of(const SelectCall& call, PositionForm form, int64_t threads) {
+  return form == kFlat ? to_codes<int64_t>(call, threads) : to_codes<uint8_t>(call, threads);
+}
+
+// Vectors look at every tap of a window, which costs more than one sample alone where there are many taps.
 template <class T>
-int64_t take(const SelectCall& call, PositionForm form, int64_t threads) {
-  return form == kFlat ? to_samples<T, int64_t, RememberedOf<T, int64_t>::template Visitor>(call, threads)
-                       : to_samples<T, uint8_t, RememberedOf<T, uint8_t>::template Visitor>(call, threads);
-}
-
-template <class T, bool kAdds>
-int64_t back(const SelectCall& call, PositionForm form, int64_t threads) {
-  return form == kFlat ? to_plane<T, int64_t, kAdds>(call, threads) : to_plane<T, uint8_t, kAdds>(call, threads);
+void take(const SelectCall& call, int64_t threads) {
+  const bool by_channel = call.plane_strides[1] == 1 && call.sample_strides[1] == 1 && call.position_strides[1] == 1 && call.channels >= kFewLanes<T>;
+  const bool planar = call.plane_strides[3] == 1 && call.sample_strides[3] == 1 && call.position_strides[3] == 1;
+  const int64_t taps = call.rows.size * call.columns.size;
+  const bool in_vectors = by_channel ? taps <= 16 : planar && !call.columns.is_adaptive && call.columns.stride <= 2 && call.columns.out >= 16 && taps <= 9;
+  if (in_vectors) return to_samples<T, uint8_t, CodedOf<T>::template Visitor>(call, threads);
+  gather_codes<T>(call, threads);
 }
 
 template <class T>
-int64_t gather_of(const SelectCall& call, PositionForm form, int64_t threads) {
-  return form == kFlat ? gather<T, int64_t>(call, threads) : gather<T, uint8_t>(call, threads);
+void add_back(const SelectCall& call, int64_t threads) {
+  if (to_plane_in_vectors<T, true>(call, threads)) return;
+  if (sizeof(T) > 2 || !call.overlaps) return scatter_codes<T, true>(call, threads);
+  if (call.rows.in <= kMostSums && call.columns.in <= kMostSums / call.rows.in) return scatter_sums<T>(call, threads);
+  to_plane_by_place<T, uint8_t, true>(call, threads);
 }
 
-template <class T, bool kAdds>
-int64_t scatter_of(const SelectCall& call, PositionForm form, int64_t threads) {
-  return form == kFlat ? scatter<T, int64_t, kAdds>(call, threads) : scatter<T, uint8_t, kAdds>(call, threads);
+template <class T>
+void put_back(const SelectCall& call, int64_t threads) {
+  if (!to_plane_in_vectors<T, false>(call, threads)) scatter_codes<T, false>(call, threads);
+}
+
+template <class T>
+int64_t far_add_back(const SelectCall& call, int64_t threads) {
+  const int64_t found = scatter<T, true>(call, threads);
+  // Once more, as bfloat16 must not be rounded at each sum.
+  if (sizeof(T) == 2 && call.overlaps) to_plane_by_place<T, int64_t, true>(call, threads);
+  return found;
 }
 
 template <class T>
 int64_t gather_kept_of(const SelectCall& call, PositionForm form, uint8_t* seen, int64_t threads) {
-  return form == kFlat ? gather_kept<T, int64_t>(call, seen, threads) : gather_kept<T, uint8_t>(call, seen, threads);
+  if (form == kFlat) return gather_kept<T, int64_t>(call, seen, threads);
+  if (seen) return gather_kept<T, uint8_t>(call, seen, threads);
+  gather_kept_codes<T>(call, threads);
+  return 0;
 }
 
 template <class T>
 constexpr SelectKernels kernels_of() {
-  return {max<T>, take<T>, back<T, true>, back<T, false>, gather_of<T>, scatter_of<T, true>, scatter_of<T, false>, gather_kept_of<T>};
+  return {max<T>, to_codes_of, keep_last, take<T>, add_back<T>, put_back<T>, far_take<T>, far_add_back<T>, scatter<T, false>, gather_kept_of<T>};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// From the plane to one sample a window: the maximum of its taps, or the value at a remembered position.
+// From the plane to one sample a window: the maximum of its taps, or the value at the tap of its code.
 #pragma once
 
 #include "window.h"
@@ -9,6 +9,7 @@ namespace DU_ISA {
 // The largest tap and its code. NaN is larger than everything and a later NaN replaces an earlier one.
 template <class T, class P, int64_t kLanes, bool kWrites>
 struct Largest {
+  static constexpr bool kFindsLargest = true, kWritesPositions = kWrites;
   using E = Element<T, kLanes>;
   using C = Codes<T, kLanes>;
   typename E::Scalar best;
@@ -16,25 +17,24 @@ struct Largest {
   typename E::Lanes lanes;
   typename E::Mask codes;
 
-  DU_INLINE void open(const P*, int64_t) { best_code = -1; }
+  DU_INLINE void open(const P*) { best_code = -1; }
   DU_INLINE void visit(typename E::Scalar value, int64_t code) {
     if (best_code < 0 || value > best || value != value) {
       best = value;
       best_code = code;
     }
   }
-  DU_INLINE int64_t close(T* sample, P* position, int64_t base) {
+  DU_INLINE void close(T* sample, P* position, int64_t base) {
     if (best_code < 0) {  // a window of padding only
       E::put(sample, -static_cast<typename E::Scalar>(__builtin_inf()));
       if (kWrites) *position = static_cast<P>(PositionRule<P>::kNowhere);
-      return 0;
+      return;
     }
     E::put(sample, best);
     if (kWrites) *position = static_cast<P>(base + best_code);
-    return 1;
   }
 
-  DU_INLINE void open_lanes(const P*, int64_t, int64_t) {}
+  DU_INLINE void open_lanes(const P*) {}
   DU_INLINE void first_lanes(const typename E::Lanes& value, int64_t code) {
     lanes = value;
     codes = typename E::Mask{} + static_cast<typename E::Integer>(code);
@@ -44,71 +44,99 @@ struct Largest {
     lanes = choose(larger_or_nan, value, lanes);
     if (kWrites) codes = larger_or_nan ? typename E::Mask{} + static_cast<typename E::Integer>(code) : codes;
   }
-  DU_INLINE typename E::Mask close_lanes(T* sample, P* position, int64_t base, int64_t step) {
+  DU_INLINE void close_lanes(T* sample, P* position, int64_t base, int64_t step) {
     E::store(sample, lanes);
     if (kWrites) C::store(position, codes, base, step);
-    return typename E::Mask{};
   }
 };
 
-// The value at the remembered position, zero where that is not a tap of the window.
-template <class T, class P, int64_t kLanes>
-struct Remembered {
+// The value at the tap of the code, zero where that is none.
+template <class T, int64_t kLanes>
+struct Coded {
+  static constexpr bool kFindsLargest = false;
   using E = Element<T, kLanes>;
   using C = Codes<T, kLanes>;
-  int64_t wanted, found;
+  uint8_t wanted;
   typename E::Scalar value_found;
   typename E::Lanes lanes;
-  typename E::Mask wanted_lanes, matches;
+  Vector<uint8_t, kLanes> wanted_lanes;
 
-  DU_INLINE void open(const P* position, int64_t base) {
-    wanted = static_cast<int64_t>(static_cast<uint64_t>(*position) - static_cast<uint64_t>(base));
-    found = 0;
+  DU_INLINE void open(const uint8_t* code) {
+    wanted = *code;
     value_found = 0;
   }
   DU_INLINE void visit(typename E::Scalar value, int64_t code) {
-    if (code == wanted) {
-      value_found = value;
-      found = 1;
-    }
+    if (code == wanted) value_found = value;
   }
-  DU_INLINE int64_t close(T* sample, P*, int64_t) {
-    E::put(sample, value_found);
-    return found;
-  }
+  DU_INLINE void close(T* sample, uint8_t*, int64_t) { E::put(sample, value_found); }
 
-  DU_INLINE void open_lanes(const P* position, int64_t base, int64_t step) {
-    wanted_lanes = C::load(position, base, step);
+  DU_INLINE void open_lanes(const uint8_t* codes) {
+    wanted_lanes = load_as<Vector<uint8_t, kLanes>>(codes);
     lanes = typename E::Lanes{};
-    matches = typename E::Mask{};
   }
   DU_INLINE void first_lanes(const typename E::Lanes& value, int64_t code) { visit_lanes(value, code); }
   DU_INLINE void visit_lanes(const typename E::Lanes& value, int64_t code) {
-    const typename E::Mask here = C::equal(wanted_lanes, code);
-    lanes = choose(here, value, lanes);
-    matches += here;
+    lanes = choose(C::equal(wanted_lanes, code), value, lanes);
   }
-  DU_INLINE typename E::Mask close_lanes(T* sample, P*, int64_t, int64_t) {
-    E::store(sample, lanes);
-    return matches;
-  }
+  DU_INLINE void close_lanes(T* sample, uint8_t*, int64_t, int64_t) { E::store(sample, lanes); }
 };
 
-// One window, wherever it lies. Returns the visitor's count.
+// The largest of a window of many columns that lie side by side, a vector of them at a time. Each lane keeps the largest of its
+// own columns; of equal ones the first is the one of the lowest code, of NaN the last the one of the highest.
+template <class T, class P, int64_t kLanes, bool kWrites>
+void wide_window(const SelectCall& call, const T* corner, T* sample, P* position, Range taps_y, Range taps_x, int64_t base) {
+  using E = Element<T, kLanes>;
+  const PositionRule<P> rule(call);
+  const int64_t columns = taps_x.end - taps_x.begin;
+  typename E::Mask ramp, codes, found{};
+  for (int64_t i = 0; i < kLanes; ++i) ramp[i] = static_cast<typename E::Integer>(i);
+  typename E::Lanes best = E::load(corner);
+  codes = ramp + static_cast<typename E::Integer>(rule.code(taps_y.begin, taps_x.begin));
+  for (int64_t ky = taps_y.begin; ky < taps_y.end; ++ky, corner += call.rows.dilation * call.plane_strides[2]) {
+    const int64_t first = rule.code(ky, taps_x.begin);
+    for (int64_t x = 0; x < columns; x += kLanes) {
+      const int64_t from = smaller(x, columns - kLanes);  // the last vector repeats some
+      const typename E::Lanes value = E::load(corner + from);
+      found = (value > best) | (value != value);
+      best = choose(found, value, best);
+      codes = found ? ramp + static_cast<typename E::Integer>(first + from) : codes;
+    }
+  }
+  int64_t lane = 0;
+  for (int64_t i = 1; i < kLanes; ++i) {
+    const bool is_nan = best[i] != best[i], was_nan = best[lane] != best[lane];
+    if (is_nan ? !was_nan || codes[i] > codes[lane] : !was_nan && (best[i] > best[lane] || (best[i] == best[lane] && codes[i] < codes[lane]))) lane = i;
+  }
+  Element<T, 1>::put(sample, best[lane]);
+  if (kWrites) *position = static_cast<P>(base + codes[lane]);
+}
+
+// One window, wherever it lies.
 template <class T, class P, class Visitor>
-DU_INLINE int64_t one_window(const SelectCall& call, const T* plane, T* sample, P* position, int64_t row, int64_t column) {
+DU_INLINE void one_window(const SelectCall& call, const T* plane, T* sample, P* position, int64_t row, int64_t column) {
   const PositionRule<P> rule(call);
   const Range taps_y = taps_inside(call.rows, row), taps_x = taps_inside(call.columns, column);
   const int64_t top = window_start(call.rows, row), left = window_start(call.columns, column);
+  const int64_t base = rule.base(row, column);
+  if constexpr (Visitor::kFindsLargest) {
+    const int64_t taps = taps_x.end - taps_x.begin;
+    if (taps >= kFewLanes<T> && taps_y.begin < taps_y.end && (taps_y.end - taps_y.begin) * taps >= 16 && call.plane_strides[3] == 1 && call.columns.dilation == 1 &&
+        call.rows.size <= INT32_MAX / call.columns.size && codes_fit(call, sizeof(P) == 8, sizeof(T) == 8)) {
+      const T* corner = plane + (top + taps_y.begin * call.rows.dilation) * call.plane_strides[2] + left + taps_x.begin;
+      const auto run = taps >= kManyLanes<T> ? wide_window<T, P, kManyLanes<T>, Visitor::kWritesPositions>
+                                             : wide_window<T, P, kFewLanes<T>, Visitor::kWritesPositions>;
+      return run(call, corner, sample, position, taps_y, taps_x, base);
+    }
+  }
   Visitor visitor;
-  visitor.open(position, rule.base(row, column));
+  visitor.open(position);
   for (int64_t ky = taps_y.begin; ky < taps_y.end; ++ky) {
     const T* line = plane + (top + ky * call.rows.dilation) * call.plane_strides[2];
     for (int64_t kx = taps_x.begin; kx < taps_x.end; ++kx) {
       visitor.visit(Visitor::E::get(line + (left + kx * call.columns.dilation) * call.plane_strides[3]), rule.code(ky, kx));
     }
   }
-  return visitor.close(sample, position, rule.base(row, column));
+  visitor.close(sample, position, base);
 }
 
 // The samples at p, p + stride, p + 2 stride, ... For stride 2 two whole vectors are read, from p or from p - 1, whichever
@@ -136,26 +164,24 @@ DU_INLINE typename E::Lanes load_strided(const T* p, int64_t stride, bool is_fir
 
 // One row of windows where columns lie side by side (channels-first); needs kLanes windows inside the plane for vectors.
 template <class T, class P, int64_t kLanes, class Visitor, int kStride>
-int64_t planar_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
+void planar_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
   using E = Element<T, kLanes>;
   const PositionRule<P> rule(call);
   const Axis &rows = call.rows, &columns = call.columns;
   const Range taps_y = taps_inside(rows, row), inside = windows_inside(columns);
-  typename E::Mask matches{};
-  int64_t found = 0, x = 0;
+  int64_t x = 0;
   const auto one = [&](int64_t column) {
-    found += one_window<T, P, Visitor>(call, plane, samples + column, positions ? positions + column : nullptr, row, column);
+    one_window<T, P, Visitor>(call, plane, samples + column, positions ? positions + column : nullptr, row, column);
   };
   if (taps_y.begin < taps_y.end && inside.end - inside.begin >= kLanes) {
     for (; x < inside.begin; ++x) one(x);
     const int64_t step = rule.column_step(), row_base = rule.base(row, 0);
     for (; x < inside.end; x += kLanes) {
-      const int64_t repeated = larger(0, x + kLanes - inside.end);
-      x -= repeated;
+      x = smaller(x, inside.end - kLanes);  // the last vector repeats some
       const int64_t base = row_base + x * step;
       P* position = positions ? positions + x : nullptr;
       Visitor visitor;
-      visitor.open_lanes(position, base, step);
+      visitor.open_lanes(position);
       const T* line = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2] + window_start(columns, x);
       int64_t code = rule.code(taps_y.begin, 0);
       visitor.first_lanes(load_strided<E, kStride>(line, columns.stride, true), code);
@@ -169,28 +195,25 @@ int64_t planar_row(const SelectCall& call, const T* plane, T* samples, P* positi
           visitor.visit_lanes(load_strided<E, kStride>(line + kx * columns.dilation, columns.stride, kx == 0), code + rule.code(0, kx));
         }
       }
-      const typename E::Mask matched = visitor.close_lanes(samples + x, position, base, step);
-      matches += repeated ? matched & lanes_from<T, kLanes>(repeated) : matched;
+      visitor.close_lanes(samples + x, position, base, step);
     }
   }
   for (; x < columns.out; ++x) one(x);
-  return found + count_lanes(matches);
 }
 
 // The channels c, c + kLanes, ... of one window where channels lie side by side. Returns the first channel not done.
 template <class T, class P, int64_t kLanes, class Visitor>
 DU_INLINE int64_t window_channels(const SelectCall& call, const T* corner, T* sample, P* position, Range taps_y, Range taps_x,
-                                  int64_t base, int64_t c, int64_t& found) {
+                                  int64_t base, int64_t c) {
   using E = Element<T, kLanes>;
   const PositionRule<P> rule(call);
   const int64_t down = wrapping_product(call.rows.dilation, call.plane_strides[2]);
   const int64_t right = wrapping_product(call.columns.dilation, call.plane_strides[3]);
-  typename E::Mask matches{};
   for (; c + kLanes <= call.channels; c += kLanes) {
     P* at = position ? position + c : nullptr;
     const T* line = corner + c;
     Visitor visitor;
-    visitor.open_lanes(at, base, 0);
+    visitor.open_lanes(at);
     visitor.first_lanes(E::load(line), rule.code(taps_y.begin, taps_x.begin));
     for (int64_t kx = taps_x.begin + 1; kx < taps_x.end; ++kx) {
       visitor.visit_lanes(E::load(line + (kx - taps_x.begin) * right), rule.code(taps_y.begin, kx));
@@ -201,19 +224,17 @@ DU_INLINE int64_t window_channels(const SelectCall& call, const T* corner, T* sa
         visitor.visit_lanes(E::load(line + (kx - taps_x.begin) * right), rule.code(ky, kx));
       }
     }
-    matches += visitor.close_lanes(sample + c, at, base, 0);
+    visitor.close_lanes(sample + c, at, base, 0);
   }
-  found += count_lanes(matches);
   return c;
 }
 
 // One row of windows where channels lie side by side (channels-last).
 template <class T, class P, template <int64_t> class Visitor>
-int64_t channel_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
+void channel_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
   const PositionRule<P> rule(call);
   const Axis &rows = call.rows, &columns = call.columns;
   const Range taps_y = taps_inside(rows, row);
-  int64_t found = 0;
   for (int64_t x = 0; x < columns.out; ++x) {
     const Range taps_x = taps_inside(columns, x);
     T* sample = samples + x * call.sample_strides[3];
@@ -223,14 +244,13 @@ int64_t channel_row(const SelectCall& call, const T* plane, T* samples, P* posit
       const int64_t base = rule.base(row, x);
       const T* corner = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2] +
                         (window_start(columns, x) + taps_x.begin * columns.dilation) * call.plane_strides[3];
-      c = window_channels<T, P, kManyLanes<T>, Visitor<kManyLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c, found);
-      c = window_channels<T, P, kFewLanes<T>, Visitor<kFewLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c, found);
+      c = window_channels<T, P, kManyLanes<T>, Visitor<kManyLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c);
+      c = window_channels<T, P, kFewLanes<T>, Visitor<kFewLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c);
     }
     for (; c < call.channels; ++c) {
-      found += one_window<T, P, Visitor<1>>(call, plane + c, sample + c, position ? position + c : nullptr, row, x);
+      one_window<T, P, Visitor<1>>(call, plane + c, sample + c, position ? position + c : nullptr, row, x);
     }
   }
-  return found;
 }
 
 template <class T, class P, template <int64_t> class Visitor>
@@ -249,7 +269,7 @@ auto choose_planar_row(const SelectCall& call) {
 }
 
 template <class T, class P, template <int64_t> class Visitor>
-int64_t to_samples(const SelectCall& call, int64_t threads) {
+void to_samples(const SelectCall& call, int64_t threads) {
   const Axis &rows = call.rows, &columns = call.columns;
   const bool vectors = codes_fit(call, sizeof(P) == 8, sizeof(T) == 8);
   const bool planar = vectors && call.plane_strides[3] == 1 && call.sample_strides[3] == 1 &&
@@ -261,9 +281,7 @@ int64_t to_samples(const SelectCall& call, int64_t threads) {
   // In floating point: the product of legal sizes may exceed 64 bits.
   const double row_taps = static_cast<double>(columns.out) * static_cast<double>(smaller(rows.size, rows.in)) *
                           static_cast<double>(smaller(columns.size, columns.in)) * static_cast<double>(by_channel ? call.channels : 1);
-  int64_t total = 0;
   parallel_for(planes * rows.out, larger(1, static_cast<int64_t>(32768 / (row_taps + 1))), threads, [&](int64_t begin, int64_t end) {
-    int64_t found = 0;
     RowCursor at(begin, rows.out);
     for (int64_t i = begin; i < end; ++i, at.next()) {
       const int64_t row = at.row, n = by_channel ? at.plane : at.plane / call.channels, c = by_channel ? 0 : at.plane % call.channels;
@@ -274,19 +292,17 @@ int64_t to_samples(const SelectCall& call, int64_t threads) {
                                           c * call.position_strides[1] + row * call.position_strides[2]
                                     : nullptr;
       if (by_channel) {
-        found += channel_row<T, P, Visitor>(call, plane, samples, positions, row);
+        channel_row<T, P, Visitor>(call, plane, samples, positions, row);
       } else if (planar) {
-        found += run_row(call, plane, samples, positions, row);
+        run_row(call, plane, samples, positions, row);
       } else {
         for (int64_t x = 0; x < columns.out; ++x) {
-          found += one_window<T, P, Visitor<1>>(call, plane, samples + x * call.sample_strides[3],
-                                                positions ? positions + x * call.position_strides[3] : nullptr, row, x);
+          one_window<T, P, Visitor<1>>(call, plane, samples + x * call.sample_strides[3],
+                                       positions ? positions + x * call.position_strides[3] : nullptr, row, x);
         }
       }
     }
-    __atomic_fetch_add(&total, found, __ATOMIC_RELAXED);
   });
-  return total;
 }
 
 }  // namespace DU_ISA

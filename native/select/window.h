@@ -32,18 +32,37 @@ struct Range {
 
 DU_INLINE bool divides(int64_t b, int64_t a) { return b == 1 || a % b == 0; }
 
-DU_INLINE int64_t window_start(const Axis& axis, int64_t window) { return window * axis.stride - axis.before; }
+DU_INLINE int64_t window_start(const Axis& axis, int64_t window) {
+  return axis.is_adaptive ? window * axis.in / axis.out : window * axis.stride - axis.before;
+}
+
+// The starts of one window after the other, without a division for each.
+struct StartCursor {
+  int64_t start, step, remainder = 0, more, out;
+  explicit DU_INLINE StartCursor(const Axis& axis)
+      : start(window_start(axis, 0)), step(axis.is_adaptive ? axis.in / axis.out : axis.stride), more(axis.is_adaptive ? axis.in % axis.out : 0), out(axis.out) {}
+  DU_INLINE void next() {
+    start += step;
+    remainder += more;
+    if (remainder >= out) {
+      remainder -= out;
+      ++start;
+    }
+  }
+};
 
 // The taps of a window that fall on the plane; empty where the window sees padding only.
 DU_INLINE Range taps_inside(const Axis& axis, int64_t window) {
   const int64_t start = window_start(axis, window);
+  if (axis.is_adaptive) return {0, ((window + 1) * axis.in + axis.out - 1) / axis.out - start};
   const int64_t begin = start >= 0 ? 0 : ceil_div(-start, axis.dilation);
   if (start + (axis.size - 1) * axis.dilation < axis.in) return {begin, larger(begin, axis.size)};
   return {begin, larger(begin, floor_div(axis.in - 1 - start, axis.dilation) + 1)};
 }
 
-// The windows that lie on the plane with all their taps.
+// The windows that lie on the plane with all taps of the largest; none is promised to be of an adaptive axis.
 DU_INLINE Range windows_inside(const Axis& axis) {
+  if (axis.is_adaptive) return {0, 0};
   const int64_t begin = smaller(axis.out, ceil_div(axis.before, axis.stride));
   const int64_t last = floor_div(axis.in - 1 - (axis.size - 1) * axis.dilation + axis.before, axis.stride);
   return {begin, larger(begin, smaller(axis.out, last + 1))};
@@ -51,9 +70,15 @@ DU_INLINE Range windows_inside(const Axis& axis) {
 
 // The windows that may have a tap on sample `at`: those of them for which (at - window_start) is a multiple of dilation.
 DU_INLINE Range windows_over(const Axis& axis, int64_t at) {
+  if (axis.is_adaptive) return {at * axis.out / axis.in, ((at + 1) * axis.out - 1) / axis.in + 1};
   const int64_t begin = larger(0, ceil_div(at + axis.before - (axis.size - 1) * axis.dilation, axis.stride));
   const int64_t end = smaller(axis.out, floor_div(at + axis.before, axis.stride) + 1);
   return {begin, larger(begin, end)};
+}
+
+// At least the number of windows over any one sample.
+DU_INLINE int64_t most_windows_over(const Axis& axis) {
+  return axis.is_adaptive ? axis.out / axis.in + 2 : ceil_div((axis.size - 1) * axis.dilation + 1, axis.stride);
 }
 
 // A position is base(window) + code(tap): for offsets base is 0 and the code counts taps, for flat positions base is the
@@ -63,7 +88,7 @@ struct PositionRule;
 
 template <>
 struct PositionRule<uint8_t> {
-  explicit DU_INLINE PositionRule(const SelectCall& call) : tap_columns(call.columns.size) {}
+  explicit DU_INLINE PositionRule(const SelectCall& call) : tap_columns(call.tap_columns) {}
   DU_INLINE int64_t base(int64_t, int64_t) const { return 0; }
   DU_INLINE int64_t code(int64_t tap_row, int64_t tap_column) const { return tap_row * tap_columns + tap_column; }
   static constexpr int64_t kNowhere = 0;
@@ -86,7 +111,7 @@ struct PositionRule<int64_t> {
   const Axis& columns;
 };
 
-// Codes of a vector of positions, position - base - step * lane, as lanes that compare with a code.
+// Codes as lanes that compare with a code, and written as a vector of positions: base + step * lane + code.
 template <class T, int64_t kLanes>
 struct Codes {
   using Integer = typename Arithmetic<T>::Integer;
@@ -101,23 +126,8 @@ struct Codes {
     for (int64_t i = 0; i < kPiece; ++i) lanes[i] = i;
     return lanes;
   }
-  static DU_INLINE Mask load(const uint8_t* p, int64_t, int64_t) {
-    return bit_cast<Mask>(convert_lanes<Unsigned, kLanes, uint8_t>(load_as<Vector<uint8_t, kLanes>>(p)));
-  }
-  // A difference that 31 bits do not hold is no code; it becomes -1.
-  static DU_INLINE Mask load(const int64_t* p, int64_t base, int64_t step) {
-    Integer codes[kLanes];
-    for (int64_t i = 0; i < kLanes; i += kPiece) {
-      // Positions may be any number, so the difference wraps.
-      using Unsigned64 = Vector<uint64_t, kPiece>;
-      Piece code = bit_cast<Piece>(load_as<Unsigned64>(p + i) - static_cast<uint64_t>(base + i * step) - bit_cast<Unsigned64>(ramp() * step));
-      if constexpr (sizeof(Integer) == 4) code |= (code >> 31) != 0;
-      store_as(codes + i, convert_lanes<Integer, kPiece, int64_t>(code));
-    }
-    return load_as<Mask>(codes);
-  }
   static DU_INLINE void store(uint8_t* p, const Mask& code, int64_t, int64_t) {
-    store_as(p, convert_lanes<uint8_t, kLanes, Unsigned>(bit_cast<Vector<Unsigned, kLanes>>(code)));
+    store_as(p, resize_lanes<uint8_t, kLanes, Unsigned>(bit_cast<Vector<Unsigned, kLanes>>(code)));
   }
   static DU_INLINE void store(int64_t* p, const Mask& code, int64_t base, int64_t step) {
     Integer codes[kLanes];
@@ -127,17 +137,11 @@ struct Codes {
       store_as(p + i, wide + (base + i * step) + ramp() * step);
     }
   }
-  static DU_INLINE Mask equal(const Mask& codes, int64_t code) { return codes == static_cast<Integer>(code); }
+  // Compared as bytes: the result is widened, not the codes.
+  static DU_INLINE Mask equal(const Vector<uint8_t, kLanes>& codes, int64_t code) {
+    return resize_lanes<Integer, kLanes, int8_t>(bit_cast<Vector<int8_t, kLanes>>(codes == static_cast<uint8_t>(code)));
+  }
 };
-
-// True in the lanes from `first` on. The last vector of a row is moved back to end with it, and so repeats lanes that were
-// done before: they are stored again, unchanged, but not counted again.
-template <class T, int64_t kLanes>
-DU_INLINE typename Element<T, kLanes>::Mask lanes_from(int64_t first) {
-  typename Element<T, kLanes>::Mask lanes;
-  for (int64_t i = 0; i < kLanes; ++i) lanes[i] = static_cast<typename Arithmetic<T>::Integer>(i);
-  return lanes >= static_cast<typename Arithmetic<T>::Integer>(first);
-}
 
 // Rows (plane by plane) that one piece of work goes through: the divisions are made once, not for every row.
 struct RowCursor {
@@ -150,15 +154,6 @@ struct RowCursor {
     }
   }
 };
-
-// How many lanes of a sum of masks (each 0 or -1) were true.
-template <class Mask>
-DU_INLINE int64_t count_lanes(const Mask& sum) {
-  int64_t lanes[sizeof(Mask) / sizeof(sum[0])], total = 0;
-  for (uint64_t i = 0; i < sizeof(Mask) / sizeof(sum[0]); ++i) lanes[i] = -static_cast<int64_t>(sum[i]);
-  for (const int64_t lane : lanes) total += lane;
-  return total;
-}
 
 // Lanes of 32 bits hold the code of a flat position only on planes of fewer than 2^31 samples.
 DU_INLINE bool codes_fit(const SelectCall& call, bool is_flat, bool is_wide) {

@@ -64,6 +64,7 @@ SIZE_WORDS: dict[str, str] = {
     "s": "stride",
     "f": "scale factor",
     "o": "output_padding",
+    "m": "output_size",
 }
 
 _FLOATS = ("float32", "float64", "bfloat16", "float16")
@@ -180,6 +181,39 @@ OPERATORS: tuple[Operator, ...] = (
         size="s * (n - 1) + e - p",
         types=_FLOATS,
         cost="one write, and one more per input sample",
+    ),
+    Operator(
+        name="adaptive_max_pool2d",
+        family="select",
+        direction="down",
+        module="downup.nn:AdaptiveMaxPool2d",
+        peer="torch.nn.functional:adaptive_max_pool2d",
+        partner="interpolate",
+        size="m",
+        types=_FLOATS,
+        cost="one comparison per sample of the window",
+    ),
+    Operator(
+        name="global_max_pool2d",
+        family="select",
+        direction="down",
+        module="downup.nn:GlobalMaxPool2d",
+        peer=None,
+        partner="interpolate",
+        size="1",
+        types=_FLOATS,
+        cost="one comparison per sample of the channel",
+    ),
+    Operator(
+        name="max_blur_pool2d",
+        family="select",
+        direction="down",
+        module="downup.nn:MaxBlurPool2d",
+        peer=None,
+        partner="interpolate",
+        size="ceil(n / s)",
+        types=_FLOATS,
+        cost="s * s comparisons per sample of the window, one multiply-add per tap, taps * taps of them",
     ),
     Operator(
         name="pixel_unshuffle",

@@ -30,6 +30,7 @@ from downup.geometry.shapes import (
     upsample_shape,
 )
 from downup.geometry.sizes import (
+    adaptive_window_size,
     output_padding_for,
     padding_for,
     repeat_out_size,
@@ -47,6 +48,7 @@ __all__ = [
     "Pair",
     "Sides",
     "Step",
+    "adaptive_window_size",
     "axis_padding",
     "conv_shape",
     "conv_transpose_shape",

@@ -51,6 +51,20 @@ def window_out_size(
     return out
 
 
+def adaptive_window_size(in_size: int, out_size: int) -> int:
+    """Samples in the largest window of an adaptive pool, whose window i has floor(i * n / out) to ceil((i + 1) * n / out).
+
+    >>> adaptive_window_size(8, 4), adaptive_window_size(4, 3), adaptive_window_size(5, 3)
+    (2, 2, 3)
+    """
+    rest = in_size % out_size
+    if rest == 0:
+        return in_size // out_size
+    # Windows start at every multiple of gcd(rest, out) / out of a sample: only where rest is that divisor does none of
+    # them reach into two samples more.
+    return in_size // out_size + (2 if out_size % rest else 1)
+
+
 def transposed_out_size(
     in_size: int,
     kernel_size: int,

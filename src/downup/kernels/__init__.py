@@ -99,7 +99,10 @@ if "DOWNUP_ISA" in os.environ:
 
 @dataclass(frozen=True)
 class Window:
-    """A sliding window: (rows, columns) of everything; tap k of window i reads i * stride - pad_before + k * dilation."""
+    """A sliding window: (rows, columns) of everything; tap k of window i reads i * stride - pad_before + k * dilation.
+
+    If `adaptive`, window i reads from floor(i * in / out) up to ceil((i + 1) * in / out), and `size` is the largest of them.
+    """
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -107,11 +110,20 @@ class Window:
     pad_after: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     ceil_mode: bool = False
+    adaptive: bool = False
 
     @cached_property
     def native(self) -> Any:
         """The `du_window` that the C functions read."""
-        fields = (self.size, self.stride, self.pad_before, self.pad_after, self.dilation, self.ceil_mode)
+        fields = (
+            self.size,
+            self.stride,
+            self.pad_before,
+            self.pad_after,
+            self.dilation,
+            self.ceil_mode,
+            self.adaptive,
+        )
         try:
             return ffi.new("du_window *", fields)
         except OverflowError:

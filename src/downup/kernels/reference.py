@@ -14,8 +14,25 @@ from downup.kernels import Window
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
-def _taps(window: Window, row: int, column: int, rows: int, columns: int) -> Iterator[tuple[int, int, int]]:
+def adaptive_window(in_size: tuple[int, int], out_size: tuple[int, int]) -> Window:
+    """The window of an adaptive pooling: as large as the largest that one of its samples sees."""
+    rows, columns = (
+        max(-(-(i + 1) * n // out) - i * n // out for i in range(out))
+        for n, out in zip(in_size, out_size, strict=True)
+    )
+    return Window((rows, columns), (1, 1), adaptive=True)
+
+
+def _taps(
+    window: Window, row: int, column: int, rows: int, columns: int, out_size: tuple[int, int]
+) -> Iterator[tuple[int, int, int]]:
     """(offset in the window, y, x) of each tap that lies on the plane, row by row."""
+    if window.adaptive:
+        top, left = row * rows // out_size[0], column * columns // out_size[1]
+        for y in range(top, -(-(row + 1) * rows // out_size[0])):
+            for x in range(left, -(-(column + 1) * columns // out_size[1])):
+                yield (y - top) * window.size[1] + x - left, y, x
+        return
     for ky in range(window.size[0]):
         for kx in range(window.size[1]):
             y = row * window.stride[0] - window.pad_before[0] + ky * window.dilation[0]
@@ -25,10 +42,17 @@ def _taps(window: Window, row: int, column: int, rows: int, columns: int) -> Ite
 
 
 def _place(
-    window: Window, position: int, is_offset: bool, row: int, column: int, rows: int, columns: int
+    window: Window,
+    position: int,
+    is_offset: bool,
+    row: int,
+    column: int,
+    rows: int,
+    columns: int,
+    out_size: tuple[int, int],
 ) -> tuple[int, int]:
     if is_offset:
-        for offset, y, x in _taps(window, row, column, rows, columns):
+        for offset, y, x in _taps(window, row, column, rows, columns, out_size):
             if offset == position:
                 return y, x
     elif 0 <= position < rows * columns:
@@ -39,10 +63,17 @@ def _place(
 
 
 def _own_place(
-    window: Window, position: int, is_offset: bool, row: int, column: int, rows: int, columns: int
+    window: Window,
+    position: int,
+    is_offset: bool,
+    row: int,
+    column: int,
+    rows: int,
+    columns: int,
+    out_size: tuple[int, int],
 ) -> tuple[int, int]:
     """The place of a position that must lie in its own window."""
-    for offset, y, x in _taps(window, row, column, rows, columns):
+    for offset, y, x in _taps(window, row, column, rows, columns, out_size):
         if position == (offset if is_offset else y * columns + x):
             return y, x
     raise ArgumentError(f"position {position} lies outside its window ({row}, {column})")
@@ -55,7 +86,7 @@ def max_pool2d(x: Array, window: Window, out_size: tuple[int, int]) -> tuple[Arr
     flat = np.full(out.shape, -1, np.int64)
     offsets = np.zeros(out.shape, np.uint8)
     for n, c, row, column in np.ndindex(*out.shape):
-        for offset, py, px in _taps(window, row, column, rows, columns):
+        for offset, py, px in _taps(window, row, column, rows, columns, out_size):
             value = x[n, c, py, px]
             if flat[n, c, row, column] < 0 or value > out[n, c, row, column] or math.isnan(value):
                 out[n, c, row, column] = value
@@ -64,13 +95,30 @@ def max_pool2d(x: Array, window: Window, out_size: tuple[int, int]) -> tuple[Arr
     return out, flat, offsets
 
 
+def adaptive_max_pool2d(x: Array, out_size: tuple[int, int]) -> tuple[Array, Array, Array]:
+    """`max_pool2d` of windows that share the image evenly."""
+    return max_pool2d(x, adaptive_window((x.shape[2], x.shape[3]), out_size), out_size)
+
+
+def global_max_pool2d(x: Array) -> tuple[Array, Array, Array]:
+    """`max_pool2d` of one window."""
+    return adaptive_max_pool2d(x, (1, 1))
+
+
 def max_pool2d_backward(grad_out: Array, positions: Array, window: Window, in_size: tuple[int, int]) -> Array:
     """Each gradient added where its sample was taken, output by output."""
     grad_in = np.zeros((*grad_out.shape[:2], *in_size), grad_out.dtype)
+    out_size = (grad_out.shape[2], grad_out.shape[3])
     for n, c, row, column in np.ndindex(*grad_out.shape):
-        if next(_taps(window, row, column, *in_size), None) is not None:
+        if next(_taps(window, row, column, *in_size, out_size), None) is not None:
             place = _own_place(
-                window, int(positions[n, c, row, column]), positions.dtype == np.uint8, row, column, *in_size
+                window,
+                int(positions[n, c, row, column]),
+                positions.dtype == np.uint8,
+                row,
+                column,
+                *in_size,
+                out_size,
             )
             grad_in[n, c, *place] += grad_out[n, c, row, column]
     return grad_in
@@ -79,15 +127,17 @@ def max_pool2d_backward(grad_out: Array, positions: Array, window: Window, in_si
 def max_pool2d_take(values: Array, positions: Array, window: Window) -> Array:
     """The value at each position, zero for a window of padding only."""
     taken = np.zeros(positions.shape, values.dtype)
+    in_size, out_size = (values.shape[2], values.shape[3]), (positions.shape[2], positions.shape[3])
     for n, c, row, column in np.ndindex(*positions.shape):
-        if next(_taps(window, row, column, *values.shape[2:]), None) is not None:
+        if next(_taps(window, row, column, *in_size, out_size), None) is not None:
             place = _own_place(
                 window,
                 int(positions[n, c, row, column]),
                 positions.dtype == np.uint8,
                 row,
                 column,
-                *values.shape[2:],
+                *in_size,
+                out_size,
             )
             taken[n, c, row, column] = values[n, c, *place]
     return taken
@@ -96,9 +146,16 @@ def max_pool2d_take(values: Array, positions: Array, window: Window) -> Array:
 def max_unpool2d(x: Array, positions: Array, window: Window, out_size: tuple[int, int]) -> Array:
     """Each sample at its position in a plane of zeros; the last of several is kept."""
     out = np.zeros((*x.shape[:2], *out_size), x.dtype)
+    windows = (x.shape[2], x.shape[3])
     for n, c, row, column in np.ndindex(*x.shape):
         place = _place(
-            window, int(positions[n, c, row, column]), positions.dtype == np.uint8, row, column, *out_size
+            window,
+            int(positions[n, c, row, column]),
+            positions.dtype == np.uint8,
+            row,
+            column,
+            *out_size,
+            windows,
         )
         out[n, c, *place] = x[n, c, row, column]
     return out
@@ -107,6 +164,7 @@ def max_unpool2d(x: Array, positions: Array, window: Window, out_size: tuple[int
 def max_unpool2d_backward(grad_out: Array, positions: Array, window: Window) -> Array:
     """The gradient at each position, zero for a sample that a later one replaced."""
     grad_in = np.zeros(positions.shape, grad_out.dtype)
+    out_size, windows = (grad_out.shape[2], grad_out.shape[3]), (positions.shape[2], positions.shape[3])
     owners: dict[tuple[int, int, int, int], tuple[int, int]] = {}
     for n, c, row, column in np.ndindex(*positions.shape):
         place = _place(
@@ -115,7 +173,8 @@ def max_unpool2d_backward(grad_out: Array, positions: Array, window: Window) -> 
             positions.dtype == np.uint8,
             row,
             column,
-            *grad_out.shape[2:],
+            *out_size,
+            windows,
         )
         owners[(n, c, *place)] = (row, column)
     for (n, c, y, x), (row, column) in owners.items():

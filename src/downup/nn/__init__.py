@@ -11,17 +11,27 @@ from downup.nn.resample import (
     LPPool2d,
     Upsample,
 )
-from downup.nn.select import MaxPool2d, MaxPool2dWithOffsets, MaxUnpool2d
+from downup.nn.select import (
+    AdaptiveMaxPool2d,
+    GlobalMaxPool2d,
+    MaxBlurPool2d,
+    MaxPool2d,
+    MaxPool2dWithOffsets,
+    MaxUnpool2d,
+)
 
 __all__ = [
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "BlurPool2d",
     "Conv2d",
     "ConvTranspose2d",
     "GlobalAvgPool2d",
     "GlobalLPPool2d",
+    "GlobalMaxPool2d",
     "LPPool2d",
+    "MaxBlurPool2d",
     "MaxPool2d",
     "MaxPool2dWithOffsets",
     "MaxUnpool2d",

@@ -71,6 +71,72 @@ class MaxPool2dWithOffsets(MaxPool2d):
         )
 
 
+class AdaptiveMaxPool2d(nn.Module):
+    """Keep the largest sample of each of so many windows: `downup.ops.adaptive_max_pool2d` with these arguments.
+
+    >>> import torch
+    >>> AdaptiveMaxPool2d((1, 2))(torch.tensor([[[1., 5., 2., 0., 3.]]]))
+    tensor([[[5., 3.]]])
+    """
+
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.return_indices = return_indices
+
+    def forward(self, x: Tensor) -> Any:
+        """[batch, channel, height, width] -> [batch, channel, *output_size], with positions if `return_indices`."""
+        return ops.adaptive_max_pool2d(x, self.output_size, self.return_indices)
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print`."""
+        return f"output_size={self.output_size}"
+
+
+class GlobalMaxPool2d(nn.Module):
+    """Keep the largest sample of each channel: `downup.ops.global_max_pool2d`.
+
+    >>> import torch
+    >>> GlobalMaxPool2d()(torch.tensor([[[1., 5.], [3., 4.]]]))
+    tensor([[[5.]]])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, channel, height, width] -> [batch, channel, 1, 1]."""
+        return ops.global_max_pool2d(x)
+
+
+class MaxBlurPool2d(nn.Module):
+    """Max pooling that moves with the image: `downup.ops.max_blur_pool2d` with these arguments.
+
+    >>> import torch
+    >>> MaxBlurPool2d()(torch.ones(1, 3, 5, 6)).shape
+    torch.Size([1, 3, 3, 3])
+    """
+
+    def __init__(
+        self,
+        kernel_size: _ArgumentPair = 2,
+        *,
+        taps: int = 3,
+        stride: _ArgumentPair = 2,
+        edge: str = "reflect",
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.taps = taps
+        self.stride = stride
+        self.edge = edge
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, channel, height, width] -> [batch, channel, ceil(height / stride), ceil(width / stride)]."""
+        return ops.max_blur_pool2d(x, self.kernel_size, taps=self.taps, stride=self.stride, edge=self.edge)
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print`."""
+        return f"kernel_size={self.kernel_size}, taps={self.taps}, stride={self.stride}, edge={self.edge!r}"
+
+
 class MaxUnpool2d(nn.Module):
     """Put samples back where a pooling of the same arguments took them: `downup.ops.max_unpool2d`.
 

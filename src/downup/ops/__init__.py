@@ -16,18 +16,28 @@ from downup.ops.resample import (
     interpolate,
     lp_pool2d,
 )
-from downup.ops.select import max_pool2d, max_pool2d_with_offsets, max_unpool2d
+from downup.ops.select import (
+    adaptive_max_pool2d,
+    global_max_pool2d,
+    max_blur_pool2d,
+    max_pool2d,
+    max_pool2d_with_offsets,
+    max_unpool2d,
+)
 
 __all__ = [
     "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
     "avg_pool2d",
     "blur_pool2d",
     "conv2d",
     "conv_transpose2d",
     "global_avg_pool2d",
     "global_lp_pool2d",
+    "global_max_pool2d",
     "interpolate",
     "lp_pool2d",
+    "max_blur_pool2d",
     "max_pool2d",
     "max_pool2d_with_offsets",
     "max_unpool2d",

@@ -14,6 +14,7 @@ from downup.errors import ArgumentError
 from downup.kernels import Window
 
 _pool = torch.ops.aten.max_pool2d_with_indices.default
+_adaptive_pool = torch.ops.aten.adaptive_max_pool2d.default
 _pad = torch.ops.aten.constant_pad_nd.default
 
 
@@ -31,7 +32,7 @@ def max_pool2d(x: Tensor, window: Window, out_size: tuple[int, int], compact: bo
     y = torch.div(flat, padded.shape[3], rounding_mode="floor") - window.pad_before[0]
     at = flat % padded.shape[3] - window.pad_before[1]
     # Where all is as low as the padding, torch may point into the padding: the first tap on the plane is meant.
-    first_y, first_x = (_first_tap(window, i, out_size[i], x.device) for i in (0, 1))
+    first_y, first_x = (_first_tap(window, i, out_size[i], x.shape[2 + i], x.device) for i in (0, 1))
     first_y = first_y.view(-1, 1).expand_as(y)
     first_x = first_x.expand_as(at)
     is_outside = (y < 0) | (y >= rows) | (at < 0) | (at >= columns)
@@ -39,7 +40,7 @@ def max_pool2d(x: Tensor, window: Window, out_size: tuple[int, int], compact: bo
     is_empty = (first_y >= rows) | (first_x >= columns)
     layout = torch._prims_common.suggest_memory_format(x)
     if compact:
-        start_y, start_x = (_starts(window, i, out_size[i], x.device) for i in (0, 1))
+        start_y, start_x = (_starts(window, i, out_size[i], x.shape[2 + i], x.device) for i in (0, 1))
         tap_y = torch.div(y - start_y.view(-1, 1), window.dilation[0], rounding_mode="floor")
         tap_x = torch.div(at - start_x, window.dilation[1], rounding_mode="floor")
         positions = (tap_y * window.size[1] + tap_x).masked_fill(is_empty, 0).to(torch.uint8)
@@ -48,42 +49,62 @@ def max_pool2d(x: Tensor, window: Window, out_size: tuple[int, int], compact: bo
     return pooled.contiguous(memory_format=layout), positions.contiguous(memory_format=layout)
 
 
-def _starts(window: Window, axis: int, count: int, device: torch.device) -> Tensor:
-    return torch.arange(count, device=device) * window.stride[axis] - window.pad_before[axis]
+def adaptive_max_pool2d(
+    x: Tensor, window: Window, out_size: tuple[int, int], compact: bool
+) -> tuple[Tensor, Tensor]:
+    """The same of windows that share the image evenly."""
+    pooled, positions = _adaptive_pool(x, out_size)
+    if compact:
+        start_y, start_x = (_starts(window, i, out_size[i], x.shape[2 + i], x.device) for i in (0, 1))
+        tap_y = torch.div(positions, x.shape[3], rounding_mode="floor") - start_y.view(-1, 1)
+        positions = (tap_y * window.size[1] + positions % x.shape[3] - start_x).to(torch.uint8)
+    layout = torch._prims_common.suggest_memory_format(x)
+    return pooled.contiguous(memory_format=layout), positions.contiguous(memory_format=layout)
 
 
-def _first_tap(window: Window, axis: int, count: int, device: torch.device) -> Tensor:
-    start, dilation = _starts(window, axis, count, device), window.dilation[axis]
+def _starts(window: Window, axis: int, count: Any, in_size: Any, device: torch.device) -> Tensor:
+    windows = torch.arange(count, device=device)
+    if window.adaptive:
+        return torch.div(windows * in_size, count, rounding_mode="floor")
+    return windows * window.stride[axis] - window.pad_before[axis]
+
+
+def _last_taps(window: Window, axis: int, count: Any, in_size: Any, device: torch.device) -> Tensor:
+    """How many taps each window has, less one."""
+    if window.adaptive:
+        windows = torch.arange(1, count + 1, device=device)
+        ends = torch.div(windows * in_size + count - 1, count, rounding_mode="floor")
+        return ends - _starts(window, axis, count, in_size, device) - 1
+    return torch.full((count,), window.size[axis] - 1, device=device)
+
+
+def _first_tap(window: Window, axis: int, count: Any, in_size: Any, device: torch.device) -> Tensor:
+    start, dilation = _starts(window, axis, count, in_size, device), window.dilation[axis]
     before = torch.div(-start + dilation - 1, dilation, rounding_mode="floor").clamp(min=0)
     return start + before * dilation
 
 
 def _places(positions: Tensor, window: Window, size: Any, *, is_pooling: bool) -> tuple[Tensor, Tensor]:
     """Flat place of each position in a plane of `size`, and whether it has one: a window of padding alone has none."""
-    first_y = _first_tap(window, 0, positions.shape[2], positions.device).view(-1, 1)
-    first_x = _first_tap(window, 1, positions.shape[3], positions.device)
-    has_place = (
-        ((first_y < size[0]) & (first_x < size[1])).expand(positions.shape)
-        if is_pooling
-        else torch.ones_like(positions, dtype=torch.bool)
-    )
+    rows, columns = ((window, i, positions.shape[2 + i], size[i], positions.device) for i in (0, 1))
+    has_place = torch.ones_like(positions, dtype=torch.bool)
+    if is_pooling:
+        has_place &= (_first_tap(*rows).view(-1, 1) < size[0]) & (_first_tap(*columns) < size[1])
+    start_y, start_x = _starts(*rows).view(-1, 1), _starts(*columns)
+    last_y, last_x = _last_taps(*rows).view(-1, 1), _last_taps(*columns)
     if positions.dtype == torch.uint8:
         offsets = positions.long()
         tap_y, tap_x = torch.div(offsets, window.size[1], rounding_mode="floor"), offsets % window.size[1]
-        y = _starts(window, 0, positions.shape[2], positions.device).view(-1, 1) + tap_y * window.dilation[0]
-        x = _starts(window, 1, positions.shape[3], positions.device) + tap_x * window.dilation[1]
-        is_bad = (tap_y >= window.size[0]) | (y < 0) | (y >= size[0]) | (x < 0) | (x >= size[1])
+        y, x = start_y + tap_y * window.dilation[0], start_x + tap_x * window.dilation[1]
+        is_bad = (tap_y > last_y) | (tap_x > last_x) | (y < 0) | (y >= size[0]) | (x < 0) | (x >= size[1])
         flat = y * size[1] + x
     else:
         flat = positions
         is_bad = (flat < 0) | (flat >= size[0] * size[1])
         if is_pooling:
             y, x = torch.div(flat, size[1], rounding_mode="floor"), flat % size[1]
-            down = y - _starts(window, 0, positions.shape[2], positions.device).view(-1, 1)
-            right = x - _starts(window, 1, positions.shape[3], positions.device)
-            for way, i in ((down, 0), (right, 1)):
-                is_bad |= (way < 0) | (way % window.dilation[i] != 0)
-                is_bad |= way > (window.size[i] - 1) * window.dilation[i]
+            for way, last, i in ((y - start_y, last_y, 0), (x - start_x, last_x, 1)):
+                is_bad |= (way < 0) | (way % window.dilation[i] != 0) | (way > last * window.dilation[i])
     if bool((is_bad & has_place).any()):
         where = "their windows in the plane" if is_pooling else "the plane"
         raise ArgumentError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from downup import kernels
+from downup.errors import DownupError
 
 ELEMENT_TYPES = {
     torch.float32: kernels.FLOAT32,
@@ -19,6 +22,9 @@ ELEMENT_TYPES = {
     torch.int64: kernels.INT64,
 }
 FLOATING = frozenset({torch.float32, torch.float64, torch.bfloat16})
+
+if kernels.ffi.sizeof("du_view") != 80:
+    raise DownupError("du_view is not laid out as `view` packs it; this platform is not known")
 
 _PLAIN_CLASSES = frozenset({Tensor, torch.nn.Parameter})
 _is_compiling = torch.compiler.is_compiling
@@ -77,9 +83,35 @@ def packed(x: Tensor) -> tuple[Tensor, torch.memory_format]:
     return x.contiguous(), torch.contiguous_format
 
 
+_pack_address = struct.Struct("=Q").pack
+_pack_rest = struct.Struct("=8qi4x").pack
+_VIEW = kernels.ffi.typeof("du_view *")
+_from_buffer = kernels.ffi.from_buffer
+_CPU = torch.device("cpu")
+
+
 def view(x: Tensor) -> Any:
     """The `du_view` of a four-dimensional tensor, which must outlive it."""
-    return kernels.view(x.data_ptr(), x.shape, x.stride(), ELEMENT_TYPES[x.dtype])
+    # The bytes of the struct: a third of what cffi takes to convert its fields.
+    return _from_buffer(_VIEW, _pack_address(x.data_ptr()) + _rest_of_view(x.shape, x.stride(), x.dtype))
+
+
+@lru_cache(maxsize=4096)
+def _rest_of_view(sizes: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype) -> bytes:
+    return _pack_rest(*sizes, *strides, ELEMENT_TYPES[dtype])
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
+    """A tensor [n, c, h, w] on the CPU, without contents, whatever the default device is."""
+    return torch.empty_strided(shape, _strides(shape, layout), dtype=dtype, device=_CPU)
+
+
+@lru_cache(maxsize=4096)
+def _strides(shape: tuple[int, ...], layout: torch.memory_format) -> tuple[int, ...]:
+    _, channels, rows, columns = shape
+    if layout is torch.channels_last:
+        return rows * columns * channels, 1, columns * channels, channels
+    return channels * rows * columns, rows * columns, columns, 1
 
 
 threads = torch.get_num_threads

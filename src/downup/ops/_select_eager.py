@@ -9,32 +9,52 @@ from torch import Tensor
 
 from downup.kernels import Window
 from downup.ops._native import is_native
-from downup.ops._select_registered import flat_arguments
+from downup.ops._select_arguments import Plan
+from downup.ops._select_registered import dispatch_pool_backward, dispatch_pool_take, flat_arguments
 from downup.ops._select_run import run_pool, run_pool_backward, run_unpool, run_unpool_backward
 
 
-class Pool(torch.autograd.Function):
+def _pool_gradient(ctx: Any, grad: Tensor) -> Tensor:
+    (positions,) = ctx.saved_tensors
+    window, in_size = ctx.window, ctx.in_size
+    if is_native(grad):
+        if torch.is_grad_enabled() and grad.requires_grad:
+            answer: Tensor = apply_pool_backward(grad, positions, window, in_size)
+            return answer
+        return run_pool_backward(grad, positions, window, in_size)
+    return dispatch_pool_backward(grad, positions, window, in_size)
+
+
+class PoolAlone(torch.autograd.Function):
+    """The pooling of which nobody but the gradient sees the positions."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: Window, out_size: Any, compact: bool) -> Any:
-        pooled, positions = run_pool(x, window, out_size, compact)
+    def forward(ctx: Any, x: Tensor, plan: Plan) -> Tensor:
+        pooled, positions = run_pool(x, plan.window, plan.out_shape, plan.is_compact)
+        ctx.save_for_backward(positions)
+        ctx.window, ctx.in_size = plan.window, x.shape[2:]
+        return pooled  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _pool_gradient(ctx, grad), None
+
+
+class Pool(torch.autograd.Function):
+    """The pooling with its positions."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, plan: Plan, compact: bool) -> Any:
+        pooled, positions = run_pool(x, plan.window, plan.out_shape, compact)
         ctx.mark_non_differentiable(positions)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(positions)
-        ctx.window, ctx.in_size = window, x.shape[2:]
+        ctx.window, ctx.in_size = plan.window, x.shape[2:]
         return pooled, positions
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, _: Any) -> Any:
-        if grad is None:
-            return None, None, None, None
-        (positions,) = ctx.saved_tensors
-        if is_native(grad):
-            run: Any = (
-                PoolBackward.apply if torch.is_grad_enabled() and grad.requires_grad else run_pool_backward
-            )
-            return run(grad, positions, ctx.window, ctx.in_size), None, None, None
-        flat = flat_arguments(ctx.window)
-        return torch.ops.downup.max_pool2d_backward(grad, positions, ctx.in_size, *flat), None, None, None
+        return None if grad is None else _pool_gradient(ctx, grad), None, None
 
 
 class PoolBackward(torch.autograd.Function):
@@ -49,7 +69,7 @@ class PoolBackward(torch.autograd.Function):
         # Through the dispatcher: third derivatives are rare, and it knows them all.
         (positions,) = ctx.saved_tensors
         return (
-            torch.ops.downup.max_pool2d_take(values, positions, *flat_arguments(ctx.window)),
+            dispatch_pool_take(values, positions, ctx.window),
             None,
             None,
             None,
@@ -72,6 +92,12 @@ class Unpool(torch.autograd.Function):
         return torch.ops.downup.max_unpool2d_backward(grad, positions, *flat), None, None, None
 
 
-# torch does not say what these take.
-apply_pool: Any = Pool.apply
-apply_unpool: Any = Unpool.apply
+def _apply_of(function: type[torch.autograd.Function]) -> Any:
+    # The C function: `apply` itself asks about transforms first, which no tensor here is under.
+    return super(torch.autograd.Function, function).apply  # type: ignore[misc]
+
+
+apply_pool_alone: Any = _apply_of(PoolAlone)
+apply_pool: Any = _apply_of(Pool)
+apply_pool_backward: Any = _apply_of(PoolBackward)
+apply_unpool: Any = _apply_of(Unpool)

@@ -40,32 +40,33 @@ def window_of(size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bo
 
 def _op_max_pool2d(x: Tensor, *rest: Any) -> Any:
     window, compact = window_of(*rest[:5]), rest[5]
-    if x.device.type == "cpu" and x.dtype in FLOATING:
-        return run_pool(x, window, _out_size(x, window), compact)
+    if reaches_kernels(x):
+        return run_pool(x, window, (x.shape[0], x.shape[1], *_out_size(x, window)), compact)
     return _composed.max_pool2d(x, window, _out_size(x, window), compact)
 
 
 def _op_max_pool2d_backward(grad: Tensor, positions: Tensor, in_size: Any, *rest: Any) -> Tensor:
-    run = run_pool_backward if _reaches_kernels(grad) else _composed.max_pool2d_backward
+    run = run_pool_backward if reaches_kernels(grad) else _composed.max_pool2d_backward
     return run(grad, positions, window_of(*rest), tuple(in_size))
 
 
 def _op_max_pool2d_take(values: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    run = run_pool_take if _reaches_kernels(values) else _composed.max_pool2d_take
+    run = run_pool_take if reaches_kernels(values) else _composed.max_pool2d_take
     return run(values, positions, window_of(*rest))
 
 
 def _op_max_unpool2d(x: Tensor, positions: Tensor, out_size: Any, *rest: Any) -> Tensor:
-    run = run_unpool if _reaches_kernels(x) else _composed.max_unpool2d
+    run = run_unpool if reaches_kernels(x) else _composed.max_unpool2d
     return run(x, positions, window_of(*rest), tuple(out_size))
 
 
 def _op_max_unpool2d_backward(grad: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    run = run_unpool_backward if _reaches_kernels(grad) else _composed.max_unpool2d_backward
+    run = run_unpool_backward if reaches_kernels(grad) else _composed.max_unpool2d_backward
     return run(grad, positions, window_of(*rest))
 
 
-def _reaches_kernels(x: Tensor) -> bool:
+def reaches_kernels(x: Tensor) -> bool:
+    """Whether there is a kernel for this device and type."""
     return x.device.type == "cpu" and x.dtype in FLOATING
 
 
@@ -84,7 +85,7 @@ def _out_size(x: Tensor, window: Window) -> tuple[int, int]:
     )
 
 
-def _empty(like: Tensor, size: Any, dtype: torch.dtype | None = None) -> Tensor:
+def empty_like(like: Tensor, size: Any, dtype: torch.dtype | None = None) -> Tensor:
     """What a kernel returns for `like`, without contents: another size, the same layout."""
     layout = torch._prims_common.suggest_memory_format(like)
     return like.new_empty((*like.shape[:2], *size), dtype=dtype or like.dtype).contiguous(
@@ -94,23 +95,23 @@ def _empty(like: Tensor, size: Any, dtype: torch.dtype | None = None) -> Tensor:
 
 def _fake_max_pool2d(x: Tensor, *rest: Any) -> Any:
     size = _out_size(x, window_of(*rest[:5]))
-    return _empty(x, size), _empty(x, size, torch.uint8 if rest[5] else torch.int64)
+    return empty_like(x, size), empty_like(x, size, torch.uint8 if rest[5] else torch.int64)
 
 
 def _fake_max_pool2d_backward(grad: Tensor, positions: Tensor, in_size: Any, *rest: Any) -> Tensor:
-    return _empty(grad, in_size)
+    return empty_like(grad, in_size)
 
 
 def _fake_max_pool2d_take(values: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    return _empty(values, positions.shape[2:])
+    return empty_like(values, positions.shape[2:])
 
 
 def _fake_max_unpool2d(x: Tensor, positions: Tensor, out_size: Any, *rest: Any) -> Tensor:
-    return _empty(x, out_size)
+    return empty_like(x, out_size)
 
 
 def _fake_max_unpool2d_backward(grad: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    return _empty(grad, positions.shape[2:])
+    return empty_like(grad, positions.shape[2:])
 
 
 def _set_up_pool(ctx: Any, inputs: Any, output: Any) -> None:
@@ -163,6 +164,20 @@ def _set_up_unpool_backward(ctx: Any, inputs: Any, output: Any) -> None:
 
 def _unpool_backward_gradient(ctx: Any, values: Tensor) -> Any:
     return torch.ops.downup.max_unpool2d(values, *ctx.saved_tensors, ctx.out_size, *ctx.window), *(None,) * 6
+
+
+def dispatch_pool_backward(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
+    """The gradient of a pooling by the registered operator of its window."""
+    if window.adaptive:
+        return torch.ops.downup.adaptive_max_pool2d_backward(grad, positions, in_size)  # type: ignore[no-any-return]
+    return torch.ops.downup.max_pool2d_backward(grad, positions, in_size, *flat_arguments(window))  # type: ignore[no-any-return]
+
+
+def dispatch_pool_take(values: Tensor, positions: Tensor, window: Window) -> Tensor:
+    """The transpose of that."""
+    if window.adaptive:
+        return torch.ops.downup.adaptive_max_pool2d_take(values, positions)  # type: ignore[no-any-return]
+    return torch.ops.downup.max_pool2d_take(values, positions, *flat_arguments(window))  # type: ignore[no-any-return]
 
 
 for _name, _run, _fake, _gradient, _set_up in (

@@ -9,57 +9,45 @@ from torch import Tensor
 
 from downup import kernels
 from downup.kernels import Window
-from downup.ops._native import packed, threads, view
+from downup.ops._native import empty, packed, threads, view
 
 
-def run_pool(x: Tensor, window: Window, out_size: Any, compact: bool, wants_positions: bool = True) -> Any:
+def run_pool(x: Tensor, window: Window, out_shape: Any, compact: bool, wants_positions: bool = True) -> Any:
     x, layout = packed(x)
-    shape = (x.shape[0], x.shape[1], *out_size)
-    pooled = torch.empty(shape, dtype=x.dtype, memory_format=layout)
+    pooled = empty(out_shape, x.dtype, layout)
     positions, position_view = None, kernels.ffi.NULL
     if wants_positions:
-        positions = torch.empty(shape, dtype=torch.uint8 if compact else torch.int64, memory_format=layout)
+        positions = empty(out_shape, torch.uint8 if compact else torch.int64, layout)
         position_view = view(positions)
-    kernels.check(kernels.lib.du_max_pool2d(view(x), view(pooled), position_view, window.native, threads()))
+    code = kernels.lib.du_max_pool2d(view(x), view(pooled), position_view, window.native, threads())
+    if code:
+        kernels.check(code)
     return pooled, positions
 
 
-def run_pool_backward(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
-    grad, layout = packed(grad)
+def _run(function: Any, given: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
+    """One of the calls that read positions."""
+    given, layout = packed(given)
     positions = positions.contiguous(memory_format=layout)
-    grad_in = torch.empty((*grad.shape[:2], *in_size), dtype=grad.dtype, memory_format=layout)
-    code = kernels.lib.du_max_pool2d_backward(
-        view(grad), view(positions), view(grad_in), window.native, threads()
-    )
-    kernels.check(code)
-    return grad_in
-
-
-def run_pool_take(values: Tensor, positions: Tensor, window: Window) -> Tensor:
-    values, layout = packed(values)
-    positions = positions.contiguous(memory_format=layout)
-    taken = torch.empty(positions.shape, dtype=values.dtype, memory_format=layout)
-    code = kernels.lib.du_max_pool2d_take(
-        view(values), view(positions), view(taken), window.native, threads()
-    )
-    kernels.check(code)
-    return taken
-
-
-def run_unpool(x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
-    x, layout = packed(x)
-    positions = positions.contiguous(memory_format=layout)
-    out = torch.empty((*x.shape[:2], *out_size), dtype=x.dtype, memory_format=layout)
-    kernels.check(kernels.lib.du_max_unpool2d(view(x), view(positions), view(out), window.native, threads()))
+    shape = given.shape
+    out = empty((shape[0], shape[1], *out_size), given.dtype, layout)
+    code = function(view(given), view(positions), view(out), window.native, threads())
+    if code:
+        kernels.check(code)
     return out
 
 
+def run_pool_backward(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
+    return _run(kernels.lib.du_max_pool2d_backward, grad, positions, window, in_size)
+
+
+def run_pool_take(values: Tensor, positions: Tensor, window: Window) -> Tensor:
+    return _run(kernels.lib.du_max_pool2d_take, values, positions, window, positions.shape[2:])
+
+
+def run_unpool(x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
+    return _run(kernels.lib.du_max_unpool2d, x, positions, window, out_size)
+
+
 def run_unpool_backward(grad: Tensor, positions: Tensor, window: Window) -> Tensor:
-    grad, layout = packed(grad)
-    positions = positions.contiguous(memory_format=layout)
-    grad_in = torch.empty(positions.shape, dtype=grad.dtype, memory_format=layout)
-    code = kernels.lib.du_max_unpool2d_backward(
-        view(grad), view(positions), view(grad_in), window.native, threads()
-    )
-    kernels.check(code)
-    return grad_in
+    return _run(kernels.lib.du_max_unpool2d_backward, grad, positions, window, positions.shape[2:])

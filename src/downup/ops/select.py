@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,20 +11,30 @@ from downup import geometry
 from downup.errors import ArgumentError
 from downup.geometry import Padding
 from downup.kernels import Window
+from downup.ops import _select_adaptive as _registered  # noqa: F401
 from downup.ops._native import is_native
-from downup.ops._select_eager import apply_pool, apply_unpool
+from downup.ops._select_arguments import (
+    ArgumentPair,
+    Plan,
+    adaptive_plan,
+    cached_adaptive_plan,
+    cached_pool_plan,
+    check_image,
+    pool_plan,
+    unpooled_size,
+)
+from downup.ops._select_eager import apply_pool, apply_pool_alone, apply_unpool
 from downup.ops._select_registered import flat_arguments
 from downup.ops._select_run import run_pool, run_unpool
-
-_ArgumentPair = int | tuple[int, int]
+from downup.ops.resample import blur_pool2d
 
 
 def max_pool2d(
     input: Tensor,
-    kernel_size: _ArgumentPair,
-    stride: _ArgumentPair | None = None,
+    kernel_size: ArgumentPair,
+    stride: ArgumentPair | None = None,
     padding: Padding = 0,
-    dilation: _ArgumentPair = 1,
+    dilation: ArgumentPair = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -56,20 +65,27 @@ def max_pool2d(
     >>> max_pool2d(torch.tensor([[[1., 5., 2., 0.], [3., 4., 8., 6.]]]), 2, return_indices=True)
     (tensor([[[5., 8.]]]), tensor([[[1, 6]]]))
     """
-    # A window of more than 256 taps has no offsets; int64 positions then stand in for them.
-    compact = not return_indices and _taps(kernel_size) <= 256
-    pooled, positions = _pool(
-        input, kernel_size, stride, padding, dilation, ceil_mode, compact, return_indices
-    )
+    if input.dim() == 3:
+        return _one_image(
+            max_pool2d, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        )
+    arguments = (kernel_size, stride, padding, dilation, ceil_mode)
+    if is_native(input):
+        check_image(input)
+        return _pool(input, cached_pool_plan(input.shape, *arguments), return_indices, False)
+    check_image(input)
+    plan = pool_plan(input.shape, *arguments)
+    is_compact = plan.is_compact and not return_indices
+    pooled, positions = torch.ops.downup.max_pool2d(input, *flat_arguments(plan.window), is_compact)
     return (pooled, positions) if return_indices else pooled
 
 
 def max_pool2d_with_offsets(
     input: Tensor,
-    kernel_size: _ArgumentPair,
-    stride: _ArgumentPair | None = None,
+    kernel_size: ArgumentPair,
+    stride: ArgumentPair | None = None,
     padding: Padding = 0,
-    dilation: _ArgumentPair = 1,
+    dilation: ArgumentPair = 1,
     ceil_mode: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """`max_pool2d` that remembers each position in one byte: which tap of the window it was, counted row by row.
@@ -88,24 +104,125 @@ def max_pool2d_with_offsets(
     >>> max_pool2d_with_offsets(torch.tensor([[[1., 5., 2., 0.], [3., 4., 8., 6.]]]), 2)
     (tensor([[[5., 8.]]]), tensor([[[1, 2]]], dtype=torch.uint8))
     """
-    if _taps(kernel_size) > 256:
+    rows, columns = geometry.pair("kernel_size", kernel_size, 1)
+    if rows * columns > 256:
         raise ArgumentError(
             f"kernel_size is {kernel_size}: more than 256 taps do not fit one byte; "
             "use a smaller window, or max_pool2d(..., return_indices=True)"
         )
-    pooled, offsets = _pool(input, kernel_size, stride, padding, dilation, ceil_mode, True, True)
-    return pooled, offsets
+    arguments = (kernel_size, stride, padding, dilation, ceil_mode)
+    result: tuple[Tensor, Tensor]
+    if input.dim() == 3:
+        result = _one_image(max_pool2d_with_offsets, input, *arguments)
+    elif is_native(input):
+        check_image(input)
+        result = _pool(input, cached_pool_plan(input.shape, *arguments), True, True)
+    else:
+        check_image(input)
+        plan = pool_plan(input.shape, *arguments)
+        result = torch.ops.downup.max_pool2d(input, *flat_arguments(plan.window), True)
+    return result
+
+
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """Keep the largest sample of each of so many windows that share the image evenly.
+
+    Convention: window i spans samples floor(i * n / out) up to ceil((i + 1) * n / out), so that neighbours may overlap by a
+    sample. Of equal samples the first, row by row, is taken; NaN is larger than everything, and the last NaN is taken.
+
+    Args:
+        input: [batch, channel, height, width] or [channel, height, width].
+        output_size: windows along each axis, at least 1; a number or (rows, columns), None to keep a size.
+        return_indices: also return where each sample was, as `row * width + column` in its plane (int64).
+
+    Returns:
+        [batch, channel, *output_size] of the type and layout of `input`; with `return_indices` a pair.
+
+    Raises:
+        ArgumentError: an output size below 1, or an image without channels, rows or columns.
+
+    Gradient: each sample's goes where it was taken; sums run in the order of the outputs, in float32 for bfloat16.
+    Source: He et al., "Spatial Pyramid Pooling in Deep Convolutional Networks", ECCV 2014.
+
+    >>> adaptive_max_pool2d(torch.tensor([[[1., 5., 2., 0., 3.]]]), (1, 2), return_indices=True)
+    (tensor([[[5., 3.]]]), tensor([[[1, 4]]]))
+    """
+    if input.dim() == 3:
+        return _one_image(adaptive_max_pool2d, input, output_size, return_indices)
+    check_image(input)
+    if is_native(input):
+        return _pool(input, cached_adaptive_plan(input.shape, output_size), return_indices, False)
+    plan = adaptive_plan(input.shape, output_size)
+    is_compact = plan.is_compact and not return_indices
+    pooled, positions = torch.ops.downup.adaptive_max_pool2d(input, plan.out_shape[2:], is_compact)
+    return (pooled, positions) if return_indices else pooled
+
+
+def global_max_pool2d(input: Tensor) -> Tensor:
+    """Keep the largest sample of each channel: `adaptive_max_pool2d` with one window.
+
+    Args:
+        input: [batch, channel, height, width] or [channel, height, width].
+
+    Returns:
+        [batch, channel, 1, 1] of the type and layout of `input`.
+
+    Raises:
+        ArgumentError: an image without channels, rows or columns.
+
+    Gradient: goes to the sample that was taken.
+
+    >>> global_max_pool2d(torch.tensor([[[1., 5.], [3., 4.]]]))
+    tensor([[[5.]]])
+    """
+    pooled: Tensor = adaptive_max_pool2d(input, 1)
+    return pooled
+
+
+def max_blur_pool2d(
+    input: Tensor,
+    kernel_size: ArgumentPair = 2,
+    *,
+    taps: int = 3,
+    stride: ArgumentPair = 2,
+    edge: str = "reflect",
+) -> Tensor:
+    """Max pooling that moves with the image: the largest sample around every place, smoothed, then every `stride`-th.
+
+    Convention: `max_pool2d` of stride 1 with padding "same", then `blur_pool2d`.
+
+    Args:
+        input: [batch, channel, height, width] or [channel, height, width], floating.
+        kernel_size: window of the maximum, a number or (rows, columns), at least 1.
+        taps, stride, edge: as for `blur_pool2d`.
+
+    Returns:
+        [batch, channel, ceil(height / stride), ceil(width / stride)], of the type of `input`.
+
+    Raises:
+        ArgumentError: as for `max_pool2d` and `blur_pool2d`.
+
+    Gradient: that of the one after that of the other.
+    Source: Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019.
+
+    >>> max_blur_pool2d(torch.tensor([[[[0., 4., 0., 0.]]]]), (1, 2))
+    tensor([[[[4., 1.]]]])
+    """
+    # Only what is not the default, which every version of the blur knows.
+    options: Any = {} if edge == "reflect" else {"edge": edge}
+    largest: Tensor = max_pool2d(input, kernel_size, 1, "same")
+    return blur_pool2d(largest, taps=taps, stride=stride, **options)  # type: ignore[arg-type]
 
 
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
-    kernel_size: _ArgumentPair,
-    stride: _ArgumentPair | None = None,
+    kernel_size: ArgumentPair,
+    stride: ArgumentPair | None = None,
     padding: Padding = 0,
     output_size: Any = None,
     *,
-    dilation: _ArgumentPair = 1,
+    dilation: ArgumentPair = 1,
 ) -> Tensor:
     """Put each sample back where `max_pool2d` took it, in an image of zeros.
 
@@ -132,7 +249,11 @@ def max_unpool2d(
     tensor([[[0., 5., 0., 0.],
              [0., 0., 8., 0.]]])
     """
-    x, indices, is_single = _batched(input, indices)
+    check_image(input)
+    if input.dim() == 3 and indices.dim() == 3:
+        batch = input.unsqueeze(0), indices.unsqueeze(0)
+        return max_unpool2d(*batch, kernel_size, stride, padding, output_size, dilation=dilation)[0]
+    x = input
     if indices.shape != x.shape:
         raise ArgumentError(
             f"indices have shape {tuple(indices.shape)} but input has {tuple(x.shape)}; give both one shape"
@@ -155,7 +276,7 @@ def max_unpool2d(
         )
     sides = geometry.resolve_padding(padding, wanted or (0, 0), size, step, apart)
     window = Window(size, step, (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]), apart)
-    out_size = _unpooled_size((x.shape[2], x.shape[3]), window, wanted)
+    out_size = unpooled_size((x.shape[2], x.shape[3]), window, wanted)
     if is_native(x) and is_native_positions(indices):
         needs_graph = torch.is_grad_enabled() and x.requires_grad
         out = (
@@ -165,77 +286,7 @@ def max_unpool2d(
         )
     else:
         out = torch.ops.downup.max_unpool2d(x, indices, out_size, *flat_arguments(window))
-    return out[0] if is_single else out
-
-
-def _taps(kernel_size: Any) -> int:
-    rows, columns = geometry.pair("kernel_size", kernel_size, 1)
-    return rows * columns
-
-
-def _batched(*tensors: Tensor) -> Any:
-    """The tensors with a batch axis, and whether it was added here."""
-    x = tensors[0]
-    if x.dim() not in (3, 4):
-        raise ArgumentError(
-            f"input has shape {tuple(x.shape)}; use [batch, channel, height, width] or [channel, height, width]"
-        )
-    # A symbolic size is known to be positive.
-    if any(isinstance(size, int) and size < 1 for size in x.shape[-3:]):
-        raise ArgumentError(f"input has shape {tuple(x.shape)}; use at least 1 channel, row and column")
-    if x.dim() == 4:
-        return *tensors, False
-    return *(t.unsqueeze(0) for t in tensors), True
-
-
-@lru_cache(maxsize=4096)
-def _cached_window(
-    in_size: tuple[int, int], size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> Any:
-    return _new_window(in_size, size, stride, padding, dilation, ceil_mode)
-
-
-def _new_window(in_size: Any, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Any:
-    size = geometry.pair("kernel_size", size, 1)
-    stride = size if stride is None or stride == () or stride == [] else geometry.pair("stride", stride, 1)
-    dilation = geometry.pair("dilation", dilation, 1)
-    (top, bottom), (left, right) = geometry.pool_padding(padding, in_size, size, stride, dilation)
-    # A symbolic padding, "same" of a symbolic size, is written as numbers so that both size rules read the same.
-    before, after = (top, left), (bottom, right)
-    rows = geometry.window_out_size(
-        in_size[0], size[0], stride[0], (top, bottom), dilation[0], ceil_mode, axis="rows"
-    )
-    columns = geometry.window_out_size(
-        in_size[1], size[1], stride[1], (left, right), dilation[1], ceil_mode, axis="columns"
-    )
-    return Window(size, stride, before, after, dilation, bool(ceil_mode)), (rows, columns)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(map(_tuple, value)) if isinstance(value, list) else value
-
-
-def _unpooled_size(in_size: Any, window: Window, wanted: Any) -> tuple[int, int]:
-    default = tuple(
-        (in_size[i] - 1) * window.stride[i]
-        + geometry.extent(window.size[i], window.dilation[i])
-        - window.pad_before[i]
-        - window.pad_after[i]
-        for i in (0, 1)
-    )
-    if wanted is None:
-        if any(isinstance(size, int) and size < 1 for size in default):
-            raise ArgumentError(f"the un-pooled image would be {default[0]} x {default[1]}; use less padding")
-        return default[0], default[1]
-    for i, axis in enumerate(("height", "width")):
-        # The pooling forgot less than a stride on either side; further off, it was not this pooling's input.
-        low, high = max(default[i] - window.stride[i], 0), default[i] + window.stride[i]
-        if not low < wanted[i] < high:
-            raise ArgumentError(
-                f"output_size is {wanted} but this window makes a {axis} of {default[i]} from {in_size[i]}; "
-                f"use {low + 1} to {high - 1}"
-            )
-    return wanted[0], wanted[1]
+    return out
 
 
 def is_native_positions(positions: Tensor) -> bool:
@@ -243,27 +294,18 @@ def is_native_positions(positions: Tensor) -> bool:
     return positions.is_cpu and positions.layout is torch.strided and type(positions) is Tensor
 
 
-def _pool(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
-    compact: bool,
-    wants_positions: bool,
-) -> Any:
-    x, is_single = _batched(input)
-    arguments = (_tuple(kernel_size), _tuple(stride), _tuple(padding), _tuple(dilation), ceil_mode)
-    if is_native(x):
-        window, out_size = _cached_window((x.shape[2], x.shape[3]), *arguments)
-        if x.requires_grad and torch.is_grad_enabled():
-            pooled, positions = apply_pool(x, window, out_size, compact)
-        else:
-            pooled, positions = run_pool(x, window, out_size, compact, wants_positions)
-    else:
-        window, _ = _new_window((x.shape[2], x.shape[3]), *arguments)
-        pooled, positions = torch.ops.downup.max_pool2d(x, *flat_arguments(window), compact)
-    if is_single:
-        return pooled[0], positions[0] if positions is not None else positions
-    return pooled, positions
+def _one_image(function: Any, image: Tensor, *arguments: Any) -> Any:
+    """The function of an image without a batch."""
+    check_image(image)
+    result = function(image.unsqueeze(0), *arguments)
+    return (result[0][0], result[1][0]) if isinstance(result, tuple) else result[0]
+
+
+def _pool(x: Tensor, plan: Plan, wants_positions: bool, wants_compact: bool) -> Any:
+    """The pooled samples, or a pair of them and their positions."""
+    if x.requires_grad and torch.is_grad_enabled():
+        if wants_positions:
+            return apply_pool(x, plan, wants_compact)
+        return apply_pool_alone(x, plan)
+    pooled, positions = run_pool(x, plan.window, plan.out_shape, wants_compact, wants_positions)
+    return (pooled, positions) if wants_positions else pooled

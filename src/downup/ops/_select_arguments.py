@@ -1,0 +1,125 @@
+"""What the arguments of the selecting operators mean: windows and sizes, worked out once for each shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor
+
+from downup import geometry
+from downup.errors import ArgumentError
+from downup.kernels import Window
+
+ArgumentPair = int | tuple[int, int]
+
+
+def check_image(x: Tensor) -> None:
+    """Refuse what is no image, or an empty one."""
+    if x.dim() not in (3, 4):
+        raise ArgumentError(
+            f"input has shape {tuple(x.shape)}; use [batch, channel, height, width] or [channel, height, width]"
+        )
+    # A symbolic size is known to be positive.
+    if any(isinstance(size, int) and size < 1 for size in x.shape[-3:]):
+        raise ArgumentError(f"input has shape {tuple(x.shape)}; use at least 1 channel, row and column")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A pooling of images of one shape: its window, the shape of its samples, whether a byte tells the taps apart."""
+
+    window: Window
+    out_shape: tuple[int, int, int, int]
+    is_compact: bool
+
+
+def pool_plan(shape: Any, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Plan:
+    """The plan of a pooling of [n, c, h, w]; sizes may be symbols."""
+    size = geometry.pair("kernel_size", size, 1)
+    stride = size if stride is None or stride == () or stride == [] else geometry.pair("stride", stride, 1)
+    dilation = geometry.pair("dilation", dilation, 1)
+    (top, bottom), (left, right) = geometry.pool_padding(
+        padding, (shape[2], shape[3]), size, stride, dilation
+    )
+    # A symbolic padding, "same" of a symbolic size, is written as numbers so that both size rules read the same.
+    before, after = (top, left), (bottom, right)
+    rows = geometry.window_out_size(
+        shape[2], size[0], stride[0], (top, bottom), dilation[0], ceil_mode, axis="rows"
+    )
+    columns = geometry.window_out_size(
+        shape[3], size[1], stride[1], (left, right), dilation[1], ceil_mode, axis="columns"
+    )
+    window = Window(size, stride, before, after, dilation, bool(ceil_mode))
+    return Plan(window, (shape[0], shape[1], rows, columns), size[0] * size[1] <= 256)
+
+
+def adaptive_window(in_size: Any, out_size: Any) -> Window:
+    """The window of an adaptive pooling: as large as the largest that one of its samples sees."""
+    rows, columns = (geometry.adaptive_window_size(in_size[i], out_size[i]) for i in (0, 1))
+    return Window((rows, columns), (1, 1), adaptive=True)
+
+
+def adaptive_plan(shape: Any, output_size: Any) -> Plan:
+    """The plan of an adaptive pooling of [n, c, h, w]; None in `output_size` keeps a size."""
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(wanted) != 2:
+        raise ArgumentError(f"output_size is {output_size!r}; use one number, or a pair (rows, columns)")
+    sizes = (
+        shape[2 + i] if n is None else geometry.whole("output_size", n, 1, output_size)
+        for i, n in enumerate(wanted)
+    )
+    rows, columns = sizes
+    if any(isinstance(n, int) and n > 2**31 - 1 for n in (rows, columns)):
+        raise ArgumentError(f"output_size is {output_size!r}; use at most 2**31 - 1")
+    window = adaptive_window(shape[2:], (rows, columns))
+    return Plan(window, (shape[0], shape[1], rows, columns), bool(window.size[0] * window.size[1] <= 256))
+
+
+_cached_pool_plan = lru_cache(maxsize=4096, typed=True)(pool_plan)
+_cached_adaptive_plan = lru_cache(maxsize=4096, typed=True)(adaptive_plan)
+
+
+def cached_pool_plan(shape: Any, *arguments: Any) -> Plan:
+    """`pool_plan` of numbers; lists, which have no hash, stand for tuples."""
+    try:
+        return _cached_pool_plan(shape, *arguments)
+    except TypeError:
+        return _cached_pool_plan(shape, *map(_tuple, arguments))
+
+
+def cached_adaptive_plan(shape: Any, output_size: Any) -> Plan:
+    """`adaptive_plan` of numbers."""
+    try:
+        return _cached_adaptive_plan(shape, output_size)
+    except TypeError:
+        return _cached_adaptive_plan(shape, _tuple(output_size))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
+def unpooled_size(in_size: Any, window: Window, wanted: Any) -> tuple[int, int]:
+    """(height, width) that the samples of a window go back to: as wanted, if that is near what the window says."""
+    default = tuple(
+        (in_size[i] - 1) * window.stride[i]
+        + geometry.extent(window.size[i], window.dilation[i])
+        - window.pad_before[i]
+        - window.pad_after[i]
+        for i in (0, 1)
+    )
+    if wanted is None:
+        if any(isinstance(size, int) and size < 1 for size in default):
+            raise ArgumentError(f"the un-pooled image would be {default[0]} x {default[1]}; use less padding")
+        return default[0], default[1]
+    for i, axis in enumerate(("height", "width")):
+        # The pooling forgot less than a stride on either side; further off, it was not this pooling's input.
+        low, high = max(default[i] - window.stride[i], 0), default[i] + window.stride[i]
+        if not low < wanted[i] < high:
+            raise ArgumentError(
+                f"output_size is {wanted} but this window makes a {axis} of {default[i]} from {in_size[i]}; "
+                f"use {low + 1} to {high - 1}"
+            )
+    return wanted[0], wanted[1]
