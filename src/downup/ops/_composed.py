@@ -12,6 +12,7 @@ from torch import Tensor
 
 from downup.errors import ArgumentError
 from downup.kernels import Window
+from downup.ops._native import is_transformed
 
 _pool = torch.ops.aten.max_pool2d_with_indices.default
 _adaptive_pool = torch.ops.aten.adaptive_max_pool2d.default
@@ -105,7 +106,8 @@ def _places(positions: Tensor, window: Window, size: Any, *, is_pooling: bool) -
             y, x = torch.div(flat, size[1], rounding_mode="floor"), flat % size[1]
             for way, last, i in ((y - start_y, last_y, 0), (x - start_x, last_x, 1)):
                 is_bad |= (way < 0) | (way % window.dilation[i] != 0) | (way > last * window.dilation[i])
-    if bool((is_bad & has_place).any()):
+    # Nothing can be asked of many positions at once (vmap); scatter and gather then refuse those outside the plane.
+    if not is_transformed(positions) and bool((is_bad & has_place).any()):
         where = "their windows in the plane" if is_pooling else "the plane"
         raise ArgumentError(
             f"{int((is_bad & has_place).sum())} of {is_bad.numel()} positions lie outside {where} of "
@@ -114,22 +116,27 @@ def _places(positions: Tensor, window: Window, size: Any, *, is_pooling: bool) -
     return flat.masked_fill(~has_place, 0), has_place
 
 
+def _lined(planes: Tensor) -> Tensor:
+    """[n, c, rows * columns]; not by `flatten`, which batched gradients do not know."""
+    return planes.reshape(*planes.shape[:2], -1)
+
+
 def _put(values: Tensor, flat: Tensor, size: Any, like: Tensor) -> Tensor:
     """Values added at their places in a plane of zeros, in the layout of `like`."""
     plane = values.new_zeros((*values.shape[:2], size[0] * size[1]))
-    plane = plane.scatter_add(2, flat.flatten(2), values.flatten(2)).view(*values.shape[:2], *size)
+    plane = plane.scatter_add(2, _lined(flat), _lined(values)).view(*values.shape[:2], *size)
     return plane.contiguous(memory_format=torch._prims_common.suggest_memory_format(like))
 
 
 def _get(plane: Tensor, flat: Tensor, is_used: Tensor) -> Tensor:
     """The values at these places, zero where not used, in the layout of `plane`."""
-    values = plane.flatten(2).gather(2, flat.flatten(2)).view(flat.shape).masked_fill(~is_used, 0)
+    values = _lined(plane).gather(2, _lined(flat)).view(flat.shape).masked_fill(~is_used, 0)
     return values.contiguous(memory_format=torch._prims_common.suggest_memory_format(plane))
 
 
 def _is_kept(flat: Tensor, size: Any) -> Tensor:
     """Whether no later position of the plane is the same."""
-    places = flat.flatten(2)
+    places = _lined(flat)
     order = torch.arange(places.shape[2], device=flat.device).expand(places.shape)
     last = torch.full((*flat.shape[:2], size[0] * size[1]), -1, device=flat.device)
     last = last.scatter_reduce(2, places, order, "amax")

@@ -10,6 +10,7 @@ from typing import Any
 import cffi
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from downup import kernels
 from downup.errors import DownupError
@@ -31,6 +32,7 @@ _is_compiling = torch.compiler.is_compiling
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _transforms = torch._C._functorch.peek_interpreter_stack
 _tracing_state = torch._C._get_tracing_state
+_is_many = torch._C._functorch.is_legacy_batchedtensor
 
 
 def _borrow_torch_threads() -> None:
@@ -68,8 +70,20 @@ def is_native(x: Tensor, types: frozenset[torch.dtype] = FLOATING) -> bool:
         and not _dispatch_modes()
         and _transforms() is None
         and _tracing_state() is None
+        and forward_ad._current_level < 0
         and not x.is_neg()
+        and not _is_many(x)
     )
+
+
+def is_transformed(x: Tensor) -> bool:
+    """Whether torch.func, forward derivatives or batched gradients are at work.
+
+    They know torch's own functions in every respect, and those registered here only in part.
+    """
+    if _is_compiling():
+        return False
+    return forward_ad._current_level >= 0 or _transforms() is not None or _is_many(x)
 
 
 def packed(x: Tensor) -> tuple[Tensor, torch.memory_format]:

@@ -6,48 +6,39 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from downup.ops import _rearrange_composed as composed
 from downup.ops import _rearrange_registered  # noqa: F401  torch.ops.downup.pixel_shuffle
-from downup.ops._native import is_native
+from downup.ops._native import is_native, is_transformed
 from downup.ops._rearrange_run import MOVABLE, run_shuffle, run_unshuffle
 
 _is_grad_enabled = torch.is_grad_enabled
-_is_many = torch._C._functorch.is_legacy_batchedtensor
-_transforms = torch._C._functorch.peek_interpreter_stack
 
 
 def shuffle(x: Tensor, factor: int, order: str, shape: Any) -> Tensor:
     """`pixel_shuffle` to this shape, of arguments that were checked."""
-    if is_native(x, MOVABLE) and forward_ad._current_level < 0:
+    if is_native(x, MOVABLE):
         if x.requires_grad and _is_grad_enabled():
             return _apply_shuffle(x, (factor, order, shape))  # type: ignore[no-any-return]
         return run_shuffle(x, factor, order, shape)
-    if _is_transformed():
+    if is_transformed(x):
         return composed.pixel_shuffle(x, factor, order, torch.contiguous_format)
     return torch.ops.downup.pixel_shuffle(x, factor, order)  # type: ignore[no-any-return]
 
 
 def unshuffle(x: Tensor, factor: int, order: str, shape: Any) -> Tensor:
     """`pixel_unshuffle` to this shape, of arguments that were checked."""
-    if is_native(x, MOVABLE) and forward_ad._current_level < 0:
+    if is_native(x, MOVABLE):
         if x.requires_grad and _is_grad_enabled():
             return _apply_unshuffle(x, (factor, order, shape))  # type: ignore[no-any-return]
         return run_unshuffle(x, factor, order, shape)
-    if _is_transformed():
+    if is_transformed(x):
         return composed.pixel_unshuffle(x, factor, order, torch.contiguous_format)
     return torch.ops.downup.pixel_unshuffle(x, factor, order)  # type: ignore[no-any-return]
 
 
-def _is_transformed() -> bool:
-    """Whether torch.func or forward derivatives are at work: they know torch's own functions in every respect."""
-    return not torch.compiler.is_compiling() and (forward_ad._current_level >= 0 or _transforms() is not None)
-
-
 def _back(usual: Any, in_views: Any, grad: Tensor, factor: int, order: str, shape: Any) -> Tensor:
-    # Many gradients at once (is_grads_batched) are one tensor without memory, which looks plain.
-    if _is_many(grad):
+    if is_transformed(grad):
         return in_views(grad, factor, order, torch.contiguous_format)  # type: ignore[no-any-return]
     return usual(grad, factor, order, shape)  # type: ignore[no-any-return]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from downup.ops._native import is_native
+from downup.ops._native import is_native, is_transformed
 from downup.ops._resample_plan import AxisPlan, make_taps
 from downup.ops._resample_run import RESAMPLED, compose_resample, run_resample
 from downup.taps import Taps
@@ -98,7 +98,7 @@ def resample(
     if is_native(x, RESAMPLED):
         rows, columns = _taps_for(plans, (x.shape[2], x.shape[3]), *map(_hashable, arguments))
         return resample_eagerly(x, rows, columns)
-    if x.device.type in ("cpu", "meta") and x.dtype in RESAMPLED:
+    if x.device.type in ("cpu", "meta") and x.dtype in RESAMPLED and not is_transformed(x):
         row_plan, column_plan = plans((x.shape[2], x.shape[3]), *arguments)
         return torch.ops.downup.resample2d(x, *row_plan, *column_plan, False)  # type: ignore[no-any-return]
     return composed(x, *arguments)

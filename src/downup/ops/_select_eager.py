@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from downup.kernels import Window
-from downup.ops._native import is_native
+from downup.ops import _composed
+from downup.ops._native import is_native, is_transformed
 from downup.ops._select_arguments import Plan
 from downup.ops._select_registered import dispatch_pool_backward, dispatch_pool_take, flat_arguments
 from downup.ops._select_run import run_pool, run_pool_backward, run_unpool, run_unpool_backward
@@ -88,6 +89,8 @@ class Unpool(torch.autograd.Function):
         (positions,) = ctx.saved_tensors
         if is_native(grad) and not (torch.is_grad_enabled() and grad.requires_grad):
             return run_unpool_backward(grad, positions, ctx.window), None, None, None
+        if is_transformed(grad):
+            return _composed.max_unpool2d_backward(grad, positions, ctx.window), None, None, None
         flat = flat_arguments(ctx.window)
         return torch.ops.downup.max_unpool2d_backward(grad, positions, *flat), None, None, None
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from downup import geometry
 from downup.kernels import Window
 from downup.ops import _composed
-from downup.ops._native import FLOATING
+from downup.ops._native import FLOATING, is_transformed
 from downup.ops._select_run import run_pool, run_pool_backward, run_pool_take, run_unpool, run_unpool_backward
 
 _WINDOW = "int[2] size, int[2] stride, SymInt[4] padding, int[2] dilation, bool ceil_mode"
@@ -168,6 +168,8 @@ def _unpool_backward_gradient(ctx: Any, values: Tensor) -> Any:
 
 def dispatch_pool_backward(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
     """The gradient of a pooling by the registered operator of its window."""
+    if is_transformed(grad):
+        return _composed.max_pool2d_backward(grad, positions, window, in_size)
     if window.adaptive:
         return torch.ops.downup.adaptive_max_pool2d_backward(grad, positions, in_size)  # type: ignore[no-any-return]
     return torch.ops.downup.max_pool2d_backward(grad, positions, in_size, *flat_arguments(window))  # type: ignore[no-any-return]
@@ -175,6 +177,8 @@ def dispatch_pool_backward(grad: Tensor, positions: Tensor, window: Window, in_s
 
 def dispatch_pool_take(values: Tensor, positions: Tensor, window: Window) -> Tensor:
     """The transpose of that."""
+    if is_transformed(values):
+        return _composed.max_pool2d_take(values, positions, window)
     if window.adaptive:
         return torch.ops.downup.adaptive_max_pool2d_take(values, positions)  # type: ignore[no-any-return]
     return torch.ops.downup.max_pool2d_take(values, positions, *flat_arguments(window))  # type: ignore[no-any-return]

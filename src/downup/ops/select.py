@@ -11,8 +11,9 @@ from downup import geometry
 from downup.errors import ArgumentError
 from downup.geometry import Padding
 from downup.kernels import Window
+from downup.ops import _composed
 from downup.ops import _select_adaptive as _registered  # noqa: F401
-from downup.ops._native import is_native
+from downup.ops._native import is_native, is_transformed
 from downup.ops._select_arguments import (
     ArgumentPair,
     Plan,
@@ -76,7 +77,7 @@ def max_pool2d(
     check_image(input)
     plan = pool_plan(input.shape, *arguments)
     is_compact = plan.is_compact and not return_indices
-    pooled, positions = torch.ops.downup.max_pool2d(input, *flat_arguments(plan.window), is_compact)
+    pooled, positions = _dispatch_pool(input, plan, is_compact)
     return (pooled, positions) if return_indices else pooled
 
 
@@ -120,7 +121,7 @@ def max_pool2d_with_offsets(
     else:
         check_image(input)
         plan = pool_plan(input.shape, *arguments)
-        result = torch.ops.downup.max_pool2d(input, *flat_arguments(plan.window), True)
+        result = _dispatch_pool(input, plan, True)
     return result
 
 
@@ -154,7 +155,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
         return _pool(input, cached_adaptive_plan(input.shape, output_size), return_indices, False)
     plan = adaptive_plan(input.shape, output_size)
     is_compact = plan.is_compact and not return_indices
-    pooled, positions = torch.ops.downup.adaptive_max_pool2d(input, plan.out_shape[2:], is_compact)
+    pooled, positions = _dispatch_pool(input, plan, is_compact)
     return (pooled, positions) if return_indices else pooled
 
 
@@ -284,6 +285,8 @@ def max_unpool2d(
             if needs_graph
             else run_unpool(x, indices, window, out_size)
         )
+    elif is_transformed(x):
+        out = _composed.max_unpool2d(x, indices, window, out_size)
     else:
         out = torch.ops.downup.max_unpool2d(x, indices, out_size, *flat_arguments(window))
     return out
@@ -292,6 +295,16 @@ def max_unpool2d(
 def is_native_positions(positions: Tensor) -> bool:
     """Whether the kernels may read `positions` directly, given that they may read the tensor they belong to."""
     return positions.is_cpu and positions.layout is torch.strided and type(positions) is Tensor
+
+
+def _dispatch_pool(x: Tensor, plan: Plan, is_compact: bool) -> tuple[Tensor, Tensor]:
+    """The pooling of tensors that are traced, transformed, or elsewhere."""
+    if is_transformed(x):
+        composed = _composed.adaptive_max_pool2d if plan.window.adaptive else _composed.max_pool2d
+        return composed(x, plan.window, plan.out_shape[2:], is_compact)
+    if plan.window.adaptive:
+        return torch.ops.downup.adaptive_max_pool2d(x, plan.out_shape[2:], is_compact)  # type: ignore[no-any-return]
+    return torch.ops.downup.max_pool2d(x, *flat_arguments(plan.window), is_compact)  # type: ignore[no-any-return]
 
 
 def _one_image(function: Any, image: Tensor, *arguments: Any) -> Any:
