@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from ops.test_select import equal_bits
 from torch import Tensor
+
+from ops.test_select import equal_bits
 
 # Relative error of one rounding to nearest.
 UNIT = {
