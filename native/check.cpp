@@ -134,6 +134,29 @@ Span span_of(const du_view& view) {
   return span;
 }
 
+bool check_size(const du_view* view, const char* name, int axis, int64_t expected) {
+  if (view->sizes[axis] == expected) return true;
+  return !set_error(DU_BAD_ARGUMENT, "%s has %lld in its %s size; %lld fits the other views", name,
+                    static_cast<long long>(view->sizes[axis]), kAxisNames[axis], static_cast<long long>(expected));
+}
+
+bool check_apart(const du_view* out, const char* out_name, const du_view* in, const char* in_name) {
+  const Span a = span_of(*out), b = span_of(*in);
+  // As numbers: an address beside a view may be no valid pointer.
+  const uint64_t a_data = reinterpret_cast<uint64_t>(out->data), b_data = reinterpret_cast<uint64_t>(in->data);
+  const auto place = [](uint64_t data, int64_t way) { return data + static_cast<uint64_t>(way); };
+  if (place(a_data, a.begin) >= place(b_data, b.end) || place(b_data, b.begin) >= place(a_data, a.end)) return true;
+  return !set_error(DU_BAD_ARGUMENT, "%s and %s share memory; write to memory of its own", out_name, in_name);
+}
+
+bool check_threads(int64_t threads) {
+  return threads >= 1 || !set_error(DU_BAD_ARGUMENT, "threads is %lld; use at least 1", static_cast<long long>(threads));
+}
+
+void copy_strides(const du_view& view, int64_t* strides) {
+  for (int i = 0; i < 4; ++i) strides[i] = view.sizes[i] == 1 ? 1 : view.strides[i];
+}
+
 }  // namespace downup
 
 extern "C" const char* du_last_error(void) { return downup::last_error; }

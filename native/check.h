@@ -29,4 +29,18 @@ Span span_of(const du_view& view);
 
 int64_t element_bytes(int32_t type);
 
+// One size of a view (0 batch, 1 channel, 2 row, 3 column) is the expected one.
+bool check_size(const du_view* view, const char* name, int axis, int64_t expected);
+
+// An output that shares memory with an input would be overwritten while it is read.
+bool check_apart(const du_view* out, const char* out_name, const du_view* in, const char* in_name);
+
+bool check_threads(int64_t threads);
+
+// The stride of an axis of one element says nothing; 1 fits every fast path and overflows nowhere.
+void copy_strides(const du_view& view, int64_t* strides);
+
+// From here on, what a call writes is out of a core's cache before the next layer reads it.
+constexpr int64_t kStreamedBytes = int64_t{16} << 20;
+
 }  // namespace downup

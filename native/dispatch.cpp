@@ -11,9 +11,10 @@
 
 namespace downup {
 
-#define DU_KERNELS_OF(isa)                                \
-  namespace isa {                                         \
-  extern const SelectKernels select_kernels[kElementTypes]; \
+#define DU_KERNELS_OF(isa)                                       \
+  namespace isa {                                                \
+  extern const SelectKernels select_kernels[kElementTypes];      \
+  extern const ResampleKernel resample_kernels[kResampledTypes]; \
   }
 #ifdef DU_HAS_X86
 DU_KERNELS_OF(avx512)
@@ -40,10 +41,10 @@ struct Build {
 // Best first.
 constexpr Build kBuilds[] = {
 #ifdef DU_HAS_X86
-    {{"avx512", avx512::select_kernels}, runs_avx512},
-    {{"avx2", avx2::select_kernels}, runs_avx2},
+    {{"avx512", avx512::select_kernels, avx512::resample_kernels}, runs_avx512},
+    {{"avx2", avx2::select_kernels, avx2::resample_kernels}, runs_avx2},
 #endif
-    {{"plain", plain::select_kernels}, runs_always},
+    {{"plain", plain::select_kernels, plain::resample_kernels}, runs_always},
 };
 
 const Kernels* find(const char* name) {
@@ -63,7 +64,7 @@ const Kernels& active_kernels() { return *active.load(std::memory_order_relaxed)
 
 using namespace downup;
 
-extern "C" int32_t du_interface_version(void) { return 1; }
+extern "C" int32_t du_interface_version(void) { return 2; }
 
 extern "C" const char* du_isa_name(int32_t index) {
   if (index < 0) return nullptr;

@@ -87,6 +87,52 @@ int32_t du_max_unpool2d(const du_view* in, const du_view* positions, const du_vi
 int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_view* positions, const du_view* grad_in,
                                  const du_window* window, int64_t threads);
 
+/* resample: out[y][x] is the sum over taps of row_weight * column_weight * in, along the rows first. */
+
+/* For each output sample along one axis: the input samples it reads, their weights, and a divisor of the sum. Made by a planner,
+ * never changed, freed once; a planner returns NULL with an error. */
+typedef struct du_taps du_taps;
+
+enum { DU_COUNT_NONE = 0, DU_COUNT_PADDED = 1, DU_COUNT_INSIDE = 2 };
+enum { DU_EDGE_REFLECT = 0, DU_EDGE_REPEAT = 1, DU_EDGE_ZERO = 2 };
+enum { DU_NEAREST = 0, DU_LINEAR = 1, DU_CUBIC = 2, DU_LANCZOS = 3 };
+/* Where output sample i lies, in input samples, with r input samples per output sample: (i + 0.5) r - 0.5; the same about a
+ * common centre; the same but 0 for an output of one sample; i (in - 1) / (out - 1); i r. */
+enum { DU_HALF_PIXEL = 0, DU_HALF_PIXEL_SYMMETRIC = 1, DU_PYTORCH_HALF_PIXEL = 2, DU_ALIGN_CORNERS = 3, DU_ASYMMETRIC = 4 };
+/* Which sample is nearest: torch's "nearest" and "nearest-exact", computed in float32 from the ratio alone; then by coordinates. */
+enum { DU_ROUND_TORCH = 0, DU_ROUND_TORCH_EXACT = 1, DU_ROUND_FLOOR = 2, DU_ROUND_CEIL = 3, DU_ROUND_PREFER_FLOOR = 4, DU_ROUND_PREFER_CEIL = 5 };
+
+typedef struct du_sampling {
+  int32_t filter;
+  int32_t coordinates;
+  int32_t rounding;
+  int32_t antialias;       /* widen the filter on the way down; weights sum to one */
+  int32_t exclude_outside; /* drop taps outside the image and let the others sum to one; else the edge is repeated */
+  double ratio;            /* input samples per output sample; negative: in_size / out_size */
+  double cubic_coefficient;
+} du_sampling;
+
+/* The taps of a sliding window, each of weight 1; the divisor counts no tap, those on the padded input, or those on the input. */
+du_taps* du_taps_window(int64_t in_size, const du_window* window, int32_t axis, int32_t counted);
+/* Averages of the samples from floor(i in / out) up to ceil((i + 1) in / out). */
+du_taps* du_taps_adaptive(int64_t in_size, int64_t out_size);
+/* Every stride-th sample of the input smoothed by a row of Pascal's triangle. */
+du_taps* du_taps_binomial(int64_t in_size, int64_t count, int64_t stride, int32_t edge);
+du_taps* du_taps_sampled(int64_t in_size, int64_t out_size, const du_sampling* sampling);
+/* Output i has the taps start[i] up to start[i + 1] of index [count] and weight [count]; start [out_size + 1]. */
+du_taps* du_taps_of(int64_t in_size, int64_t out_size, int64_t count, const int64_t* start, const int64_t* index, const double* weight);
+/* The gradient's taps: output and input change places. */
+du_taps* du_taps_transposed(const du_taps* taps);
+void du_taps_free(du_taps* taps);
+/* sizes [3]: of the input, of the output, number of taps. */
+int32_t du_taps_sizes(const du_taps* taps, int64_t* sizes);
+/* start [out + 1], index [taps], weight [taps], divisor [out]. */
+int32_t du_taps_read(const du_taps* taps, int64_t* start, int64_t* index, double* weight, double* divisor);
+
+/* in [n, c, h, w] -> out [n, c, new_h, new_w], both DU_FLOAT32, DU_FLOAT64, DU_BFLOAT16 or DU_UINT8. Computed in float32
+ * (DU_FLOAT64 in double) and rounded once, DU_UINT8 to the nearest, ties to even. */
+int32_t du_resample2d(const du_view* in, const du_view* out, const du_taps* rows, const du_taps* columns, int64_t threads);
+
 /* declarations end */
 #pragma GCC visibility pop
 

@@ -22,13 +22,6 @@ bool check_same_type(const du_view* a, const char* a_name, const du_view* b, con
   return true;
 }
 
-bool check_size(const du_view* view, const char* name, int axis, int64_t expected) {
-  static const char* const axes[4] = {"batch", "channel", "row", "column"};
-  if (view->sizes[axis] == expected) return true;
-  return !set_error(DU_BAD_ARGUMENT, "%s has %lld in its %s size; %lld fits the other views", name,
-                    static_cast<long long>(view->sizes[axis]), axes[axis], static_cast<long long>(expected));
-}
-
 bool check_positions(const du_view* positions, const du_view* samples, const du_window* window) {
   if (positions->type != DU_UINT8 && positions->type != DU_INT64) {
     return !set_error(DU_BAD_ARGUMENT, "positions have type %d; use DU_UINT8 (offsets) or DU_INT64 (flat)", positions->type);
@@ -43,27 +36,9 @@ bool check_positions(const du_view* positions, const du_view* samples, const du_
   return true;
 }
 
-// An output that shares memory with an input would be overwritten while it is read.
-bool check_apart(const du_view* out, const char* out_name, const du_view* in, const char* in_name) {
-  const Span a = span_of(*out), b = span_of(*in);
-  // As numbers: an address beside a view may be no valid pointer.
-  const uint64_t a_data = reinterpret_cast<uint64_t>(out->data), b_data = reinterpret_cast<uint64_t>(in->data);
-  const auto place = [](uint64_t data, int64_t way) { return data + static_cast<uint64_t>(way); };
-  if (place(a_data, a.begin) >= place(b_data, b.end) || place(b_data, b.begin) >= place(a_data, a.end)) return true;
-  return !set_error(DU_BAD_ARGUMENT, "%s and %s share memory; write to memory of its own", out_name, in_name);
-}
-
 Axis axis_of(const du_window& window, int i, int64_t in, int64_t out) {
   return {in, out, window.size[i], window.stride[i], window.pad_before[i], window.dilation[i]};
 }
-
-// The stride of an axis of one element says nothing; 1 fits every fast path and overflows nowhere.
-void copy_strides(const du_view& view, int64_t* strides) {
-  for (int i = 0; i < 4; ++i) strides[i] = view.sizes[i] == 1 ? 1 : view.strides[i];
-}
-
-// From here on, what a call writes is out of a core's cache before the next layer reads it.
-constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 
 SelectCall call_of(const du_view& plane, const du_view& samples, const du_view* positions, const du_window& window) {
   SelectCall call{};
@@ -100,10 +75,6 @@ bool check_pooling(const du_view* plane, const char* plane_name, const du_view* 
     if (out < 0 || !check_size(samples, samples_name, 2 + i, out)) return false;
   }
   return true;
-}
-
-bool check_threads(int64_t threads) {
-  return threads >= 1 || !set_error(DU_BAD_ARGUMENT, "threads is %lld; use at least 1", static_cast<long long>(threads));
 }
 
 // The windows of one axis with a tap on the input.

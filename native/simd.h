@@ -118,22 +118,17 @@ DU_INLINE uint16_t round_to_bfloat16(float value) {
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-// The type that elements of type T are computed in, and the integer of its size. bfloat16 is computed in float, and rounded once,
-// when it is stored.
+// The type that elements of type T are computed in, and the integer of its size. bfloat16 and uint8 are computed in float, and
+// rounded once, when they are stored.
 template <class T>
 struct Arithmetic {
-  using Scalar = T;
+  using Scalar = float;
   using Integer = int32_t;
 };
 template <>
 struct Arithmetic<double> {
   using Scalar = double;
   using Integer = int64_t;
-};
-template <>
-struct Arithmetic<bfloat16> {
-  using Scalar = float;
-  using Integer = int32_t;
 };
 
 // Lanes of a whole vector, and of the shortest one, for rows that are too short for it.
@@ -149,37 +144,49 @@ struct Element {
   using Integer = typename Arithmetic<T>::Integer;
   using Lanes = Vector<Scalar, N>;
   using Mask = Vector<Integer, N>;
+  // Added and taken away again, it leaves a whole number, ties to even.
+  static constexpr float kRounder = 12582912.0f;
 
   static DU_INLINE Scalar get(const T* p) {
-    if constexpr (sizeof(T) == 2) {
+    if constexpr (sizeof(T) == 1) {
+      return static_cast<float>(*p);
+    } else if constexpr (sizeof(T) == 2) {
       return bit_cast<float>(static_cast<uint32_t>(p->bits) << 16);
     } else {
       return *p;
     }
   }
   static DU_INLINE void put(T* p, Scalar v) {
-    if constexpr (sizeof(T) == 2) {
+    if constexpr (sizeof(T) == 1) {
+      *p = static_cast<uint8_t>(static_cast<int32_t>(((v < 0 ? 0 : v > 255 ? 255 : v) + kRounder) - kRounder));
+    } else if constexpr (sizeof(T) == 2) {
       p->bits = round_to_bfloat16(v);
     } else {
       *p = v;
     }
   }
   static DU_INLINE Lanes load(const T* p) {
-    if constexpr (sizeof(T) == 2) {
+    if constexpr (sizeof(T) == 1) {
+      return __builtin_convertvector(bit_cast<Mask>(convert_lanes<uint32_t, N, uint8_t>(load_as<Vector<uint8_t, N>>(p))), Lanes);
+    } else if constexpr (sizeof(T) == 2) {
       return bit_cast<Lanes>(__builtin_convertvector(load_as<Vector<uint16_t, N>>(p), Vector<uint32_t, N>) << 16);
     } else {
       return load_as<Lanes>(p);
     }
   }
   static DU_INLINE void stream(T* p, const Lanes& v) {
-    if constexpr (sizeof(T) == 2) {
+    if constexpr (sizeof(T) <= 2) {
       store(p, v);
     } else {
       stream_as(p, v);
     }
   }
   static DU_INLINE void store(T* p, const Lanes& v) {
-    if constexpr (sizeof(T) == 2) {
+    if constexpr (sizeof(T) == 1) {
+      const Lanes zero{}, bounded = v < zero ? zero : v > zero + 255.0f ? zero + 255.0f : v;
+      const Mask whole = __builtin_convertvector((bounded + kRounder) - kRounder, Mask);
+      store_as(p, convert_lanes<uint8_t, N, uint32_t>(bit_cast<Vector<uint32_t, N>>(whole)));
+    } else if constexpr (sizeof(T) == 2) {
       const Vector<uint32_t, N> bits = bit_cast<Vector<uint32_t, N>>(v);
       const Vector<uint32_t, N> rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
       const Vector<uint32_t, N> quiet = (bits >> 16) | 0x40u;
