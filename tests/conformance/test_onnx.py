@@ -39,6 +39,10 @@ def images(case: Any) -> np.ndarray:
 
 SKIPS = (
     Skip("one or three dimensions: downup's are two", lambda case: images(case).ndim != 4),
+    Skip(
+        "corners aligned at the unrounded size, 2.4 samples: torch's and downup's corners are those of the image",
+        lambda case: "downsample_scales" in case.name and "align_corners" in case.name,
+    ),
     Skip("a region of interest that is cut out and resized in one", lambda case: "tf_crop" in case.name),
 )
 
@@ -71,8 +75,11 @@ def test_every_skip_is_needed(skip):
     skipped = [case for case in CASES.values() if skip.applies(case)]
     assert skipped
     for case in skipped:
-        with pytest.raises(Exception, match=""):
+        try:
             run_case(case)
+        except Exception:
+            continue
+        pytest.fail(f"{case.name} passes: it need not be skipped")
 
 
 def test_every_operator_has_cases():
