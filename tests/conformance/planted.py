@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from downup import ops
+from downup.errors import ArgumentError
 from downup.geometry import pair
 
 Arguments = dict[str, Any]
@@ -29,6 +30,10 @@ class Bug:
     spoil: Spoil
 
 
+class BrokenPlantError(BaseException):
+    """The bug itself fails, which no check may take for a find."""
+
+
 @contextlib.contextmanager
 def planted(bug: Bug) -> Iterator[None]:
     """`downup.ops.<operator>` with the bug in it."""
@@ -41,7 +46,13 @@ def planted(bug: Bug) -> Iterator[None]:
     def wrong(*given: Any, **named: Any) -> Any:
         bound = signature.bind(*given, **named)
         bound.apply_defaults()
-        return bug.spoil(by_name, dict(bound.arguments))
+        right(*given, **named)  # what is refused is refused with the bug as well
+        try:
+            return bug.spoil(by_name, dict(bound.arguments))
+        except ArgumentError:
+            raise  # the bug brought forth a call that cannot be
+        except Exception as caught:
+            raise BrokenPlantError(f"{bug.what}: {caught!r}") from caught
 
     setattr(ops, bug.operator, wrong)
     try:
@@ -125,11 +136,13 @@ def last_tie(right: Callable[..., Any], arguments: Arguments) -> Any:
 
 def gradient_to_the_first_tap(right: Callable[..., Any], arguments: Arguments) -> Any:
     x = arguments["input"]
+    if not x.is_floating_point():
+        return right(**arguments)
     result = right(**(arguments | {"input": x.detach()}))
     pooled = result[0] if isinstance(result, tuple) else result
     samples, _ = _windows(torch.zeros_like(x) + x - x.detach(), arguments, pooled.shape[-2:])
     first = samples.masked_fill(samples.isinf(), 0)[..., 0].view(pooled.shape)
-    pooled = pooled + (first - first.detach()) if x.is_floating_point() else pooled
+    pooled = pooled + (first - first.detach())
     return (pooled, *result[1:]) if isinstance(result, tuple) else pooled
 
 
@@ -233,10 +246,6 @@ def floored_ends(right: Callable[..., Any], arguments: Arguments) -> Any:
         for t, b in edges(rows, new_rows)
     ]
     return torch.stack(lines, -2)
-
-
-def _is(mode: str, value: Any, otherwise: Any, name: str) -> Callable[[Arguments], Any]:
-    return lambda a: value if a["mode"] == mode else a[otherwise if otherwise else name]
 
 
 BUGS = (
