@@ -93,7 +93,7 @@ int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_view* positio
  * never changed, freed once; a planner returns NULL with an error. */
 typedef struct du_taps du_taps;
 
-enum { DU_COUNT_NONE = 0, DU_COUNT_PADDED = 1, DU_COUNT_INSIDE = 2 };
+enum { DU_COUNT_PADDED = 0, DU_COUNT_INSIDE = 1, DU_COUNT_GIVEN = 2 };
 enum { DU_EDGE_REFLECT = 0, DU_EDGE_REPEAT = 1, DU_EDGE_ZERO = 2 };
 enum { DU_NEAREST = 0, DU_LINEAR = 1, DU_CUBIC = 2, DU_LANCZOS = 3 };
 /* Where output sample i lies, in input samples, with r input samples per output sample: (i + 0.5) r - 0.5; the same about a
@@ -112,8 +112,9 @@ typedef struct du_sampling {
   double cubic_coefficient;
 } du_sampling;
 
-/* The taps of a sliding window, each of weight 1; the divisor counts no tap, those on the padded input, or those on the input. */
-du_taps* du_taps_window(int64_t in_size, const du_window* window, int32_t axis, int32_t counted);
+/* The taps of a sliding window, each of weight 1; what divides their sum counts those on the padded input, or those on the input,
+ * or is the given `divisor`. */
+du_taps* du_taps_window(int64_t in_size, const du_window* window, int32_t axis, int32_t counted, double divisor);
 /* Averages of the samples from floor(i in / out) up to ceil((i + 1) in / out). */
 du_taps* du_taps_adaptive(int64_t in_size, int64_t out_size);
 /* Every stride-th sample of the input smoothed by a row of Pascal's triangle. */

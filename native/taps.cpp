@@ -268,9 +268,13 @@ bool check_sampling(const du_sampling* sampling) {
 
 using namespace downup;
 
-extern "C" du_taps* du_taps_window(int64_t in_size, const du_window* window, int32_t axis, int32_t counted) {
+extern "C" du_taps* du_taps_window(int64_t in_size, const du_window* window, int32_t axis, int32_t counted, double divisor) {
   if (!check_samples(in_size, "in_size") || !check_window(window) || !check_choice(axis, 2, "axis") ||
-      !check_choice(counted, DU_COUNT_INSIDE + 1, "counted")) {
+      !check_choice(counted, DU_COUNT_GIVEN + 1, "counted")) {
+    return nullptr;
+  }
+  if (counted == DU_COUNT_GIVEN && !(fabs(divisor) > 0 && fabs(divisor) <= 1e30)) {
+    set_error(DU_BAD_ARGUMENT, "divisor is %g; use a number other than 0, up to 1e30", divisor);
     return nullptr;
   }
   const int64_t out_size = window_out_size(in_size, *window, axis);
@@ -283,8 +287,8 @@ extern "C" du_taps* du_taps_window(int64_t in_size, const du_window* window, int
     const int64_t first = clamp(-floor_div(at, dilation), 0, size), last = clamp(-floor_div(at - in_size, dilation), 0, size);
     for (int64_t k = first; k < last && taps.goes_on(); ++k) taps.add(at + k * dilation, 1);
     const int64_t padded = clamp(-floor_div(at - end, dilation), 0, size), inside = last - first;
-    const int64_t count = counted == DU_COUNT_NONE ? 1 : counted == DU_COUNT_PADDED ? padded : inside;
-    taps.close(count < 1 ? 1 : static_cast<double>(count));
+    const int64_t count = counted == DU_COUNT_PADDED ? padded : inside;
+    taps.close(counted == DU_COUNT_GIVEN ? divisor : count < 1 ? 1 : static_cast<double>(count));
   }
   return taps.finish();
 }

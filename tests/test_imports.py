@@ -20,7 +20,8 @@ FLOORS = (
     ("networks", "evaluation"),
     ("nn", "data"),
     ("ops",),
-    ("kernels", "catalog"),
+    ("taps", "catalog"),
+    ("kernels",),
     ("geometry",),
     ("errors", "files"),
 )
@@ -33,6 +34,7 @@ WITHOUT_TORCH = (
     "downup.geometry",
     "downup.catalog",
     "downup.kernels",
+    "downup.taps",
     "downup.data",
     "downup.evaluation",
     "downup.prediction",

@@ -67,6 +67,7 @@ SIZE_WORDS: dict[str, str] = {
 }
 
 _FLOATS = ("float32", "float64", "bfloat16", "float16")
+_PICTURES = (*_FLOATS, "uint8")
 _WINDOWS = "floor((n + p - e) / s) + 1"
 
 OPERATORS: tuple[Operator, ...] = (
@@ -78,8 +79,52 @@ OPERATORS: tuple[Operator, ...] = (
         peer="torch.nn.functional:avg_pool2d",
         partner="interpolate",
         size=_WINDOWS,
-        types=_FLOATS,
+        types=_PICTURES,
         cost="one addition per sample of the window",
+    ),
+    Operator(
+        name="lp_pool2d",
+        family="resample",
+        direction="down",
+        module="downup.nn:LPPool2d",
+        peer="torch.nn.functional:lp_pool2d",
+        partner="interpolate",
+        size=_WINDOWS,
+        types=_FLOATS,
+        cost="two powers, and one addition per sample of the window",
+    ),
+    Operator(
+        name="adaptive_avg_pool2d",
+        family="resample",
+        direction="down",
+        module="downup.nn:AdaptiveAvgPool2d",
+        peer="torch.nn.functional:adaptive_avg_pool2d",
+        partner="interpolate",
+        size="n / s",
+        types=_PICTURES,
+        cost="one addition per sample of the window",
+    ),
+    Operator(
+        name="global_avg_pool2d",
+        family="resample",
+        direction="down",
+        module="downup.nn:GlobalAvgPool2d",
+        peer=None,
+        partner="interpolate",
+        size="1",
+        types=_PICTURES,
+        cost="one addition per sample of the image",
+    ),
+    Operator(
+        name="global_lp_pool2d",
+        family="resample",
+        direction="down",
+        module="downup.nn:GlobalLPPool2d",
+        peer=None,
+        partner="interpolate",
+        size="1",
+        types=_FLOATS,
+        cost="one power and one addition per sample of the image",
     ),
     Operator(
         name="blur_pool2d",
@@ -89,7 +134,7 @@ OPERATORS: tuple[Operator, ...] = (
         peer=None,
         partner="interpolate",
         size="ceil(n / s)",
-        types=_FLOATS,
+        types=_PICTURES,
         cost="one multiply-add per tap, taps * taps of them",
     ),
     Operator(
@@ -100,7 +145,7 @@ OPERATORS: tuple[Operator, ...] = (
         peer="torch.nn.functional:interpolate",
         partner="avg_pool2d",
         size="floor(n * f)",
-        types=_FLOATS,
+        types=_PICTURES,
         cost="nearest 0, bilinear 4, bicubic 16 multiply-adds",
     ),
     Operator(

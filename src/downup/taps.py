@@ -16,17 +16,19 @@ from downup.errors import ArgumentError
 from downup.kernels import Window, check, ffi, lib
 
 Filter = Literal["nearest", "linear", "cubic", "lanczos"]
-Coordinates = Literal["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"]
+Coordinates = Literal[
+    "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"
+]
 Rounding = Literal["torch", "torch_exact", "floor", "ceil", "prefer_floor", "prefer_ceil"]
 Edge = Literal["reflect", "repeat", "zero"]
-Counted = Literal["none", "padded", "inside"]
+Counted = Literal["padded", "inside"]
 
 # In the order of their numbers in downup.h.
 FILTERS = ("nearest", "linear", "cubic", "lanczos")
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
 ROUNDINGS = ("torch", "torch_exact", "floor", "ceil", "prefer_floor", "prefer_ceil")
 EDGES = ("reflect", "repeat", "zero")
-COUNTED = ("none", "padded", "inside")
+COUNTED = ("padded", "inside")
 
 
 class Taps:
@@ -90,7 +92,9 @@ class Taps:
         [0.5, 0.5, 0.0, 0.0]
         """
         if other.in_size != self.out_size:
-            raise ArgumentError(f"other reads {other.in_size} samples but this makes {self.out_size}; give both one size")
+            raise ArgumentError(
+                f"other reads {other.in_size} samples but this makes {self.out_size}; give both one size"
+            )
         matrix = other.dense() @ self.dense()
         rows, index = np.nonzero(matrix)
         start = np.searchsorted(rows, np.arange(other.out_size + 1))
@@ -108,16 +112,19 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> int:
 
 
 @lru_cache(maxsize=1024)
-def window_taps(in_size: int, window: Window, axis: Literal[0, 1], counted: Counted) -> Taps:
-    """Every sample of a sliding window with weight 1, along its rows (axis 0) or columns (1).
+def window_taps(in_size: int, window: Window, axis: Literal[0, 1], divisor: Counted | float) -> Taps:
+    """The sum of every sample of a sliding window, along its rows (axis 0) or columns (1), divided.
 
-    The divisor counts no sample ("none": the sum), those on the image and its padding ("padded"), or those on the image
-    ("inside").
+    The divisor is a number, or counts the samples on the image and its padding ("padded") or on the image ("inside").
 
     >>> window_taps(3, Window((1, 2), (1, 2), pad_after=(0, 1)), 1, "inside").dense().tolist()
     [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
     """
-    return Taps(lib.du_taps_window(in_size, window.native, axis, _choice("counted", counted, COUNTED)))
+    if isinstance(divisor, str):
+        counted, number = _choice("divisor", divisor, COUNTED), 0.0
+    else:
+        counted, number = lib.DU_COUNT_GIVEN, float(divisor)
+    return Taps(lib.du_taps_window(in_size, window.native, axis, counted, number))
 
 
 @lru_cache(maxsize=1024)
@@ -160,8 +167,8 @@ def sampled_taps(
         filter: "nearest", "linear", "cubic" (Keys) or "lanczos" (three lobes).
         ratio: input samples per output sample; negative for in_size / out_size.
         coordinates: where output sample i lies, in ONNX's names.
-        rounding: which sample "nearest" takes: torch's two rules, computed in float32 from the ratio alone, or one of ONNX's,
-            from the coordinates.
+        rounding: which sample "nearest" takes: torch's two rules, computed in float32 from the ratio alone, or one of
+            ONNX's, from the coordinates.
         antialias: widen the filter on the way down.
         exclude_outside: drop taps outside the image and let the others sum to one, instead of repeating the edge.
         cubic_coefficient: of "cubic".

@@ -18,10 +18,10 @@ def test_avg_pool2d_calls_its_function() -> None:
 
 def test_blur_pool2d_calls_its_function_and_has_no_parameter() -> None:
     image = torch.randn(1, 2, 9, 8)
-    layer = nn.BlurPool2d(taps=4, stride=3)
+    layer = nn.BlurPool2d(taps=4, stride=3, edge="reflect")
     assert torch.equal(layer(image), ops.blur_pool2d(image, taps=4, stride=3))
     assert not layer.state_dict()
-    assert repr(layer) == "BlurPool2d(taps=4, stride=3)"
+    assert repr(layer) == "BlurPool2d(taps=4, stride=3, edge='reflect')"
 
 
 def test_upsample_calls_its_function() -> None:

@@ -121,3 +121,16 @@ def max_unpool2d_backward(grad_out: Array, positions: Array, window: Window) -> 
     for (n, c, y, x), (row, column) in owners.items():
         grad_in[n, c, row, column] = grad_out[n, c, y, x]
     return grad_in
+
+
+def resample2d(x: Array, rows: Any, columns: Any) -> Array:
+    """Each output sample as its sum over the taps of its row and its column (two `downup.taps.Taps`), in double."""
+    out = np.zeros((*x.shape[:2], rows.out_size, columns.out_size))
+    (row_start, row_index, row_weight, row_divisor) = rows.table
+    (start, index, weight, divisor) = columns.table
+    for y, column in np.ndindex(rows.out_size, columns.out_size):
+        for k in range(row_start[y], row_start[y + 1]):
+            for m in range(start[column], start[column + 1]):
+                out[..., y, column] += row_weight[k] * weight[m] * x[..., row_index[k], index[m]]
+        out[..., y, column] /= row_divisor[y] * divisor[column]
+    return out

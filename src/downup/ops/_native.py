@@ -48,13 +48,13 @@ _KEPT: list[Any] = []  # what the native library points into must stay loaded
 _borrow_torch_threads()
 
 
-def is_native(x: Tensor) -> bool:
+def is_native(x: Tensor, types: frozenset[torch.dtype] = FLOATING) -> bool:
     """Whether the kernels may read `x` directly: a plain tensor on the CPU, with nobody watching the calls.
 
     Traced, transformed, faked or wrapped tensors take the way through the dispatcher instead.
     """
     return (
-        x.dtype in FLOATING
+        x.dtype in types
         and x.is_cpu
         and type(x) in _PLAIN_CLASSES
         and x.layout is torch.strided

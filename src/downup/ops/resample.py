@@ -8,16 +8,18 @@ import torch
 from torch import Tensor
 
 # Bound here, not looked up in torch.nn.functional at run time: see the package's docstring.
-from torch import constant_pad_nd as _zero_pad
-from torch import conv2d as _conv2d
-from torch._C._nn import avg_pool2d as _avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d as _adaptive_avg_pool2d
 from torch.nn.functional import interpolate as _interpolate
 
+from downup import taps as _taps
 from downup.errors import ArgumentError
 from downup.geometry import Padding, pair, pool_padding, upsample_shape, window_out_size
+from downup.kernels import Window
+from downup.ops import _resample_composed as _composed
+from downup.ops._resample_plan import AxisPlan, adaptive_plan, binomial_plan, sampled_plan, window_plan
+from downup.ops._resample_registered import resample
 
-_reflection_pad2d = torch.ops.aten.reflection_pad2d.default
-_replication_pad2d = torch.ops.aten.replication_pad2d.default
+_Plans = tuple[AxisPlan, AxisPlan]
 
 
 def avg_pool2d(
@@ -28,16 +30,18 @@ def avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    *,
+    dilation: Any = 1,
 ) -> Tensor:
     """Average each window of each channel.
 
-    out = floor((n + before + after - kernel) / stride) + 1 along each axis.
+    out = floor((n + before + after - dilation * (kernel - 1) - 1) / stride) + 1 along each axis.
 
     Convention: zeros outside the image, counted in the average if `count_include_pad`. With "same" and
     "same_lower" padding is never counted, as in TensorFlow and Keras: a constant image stays constant.
 
     Args:
-        input: [batch, channels, rows, columns] or [channels, rows, columns], floating.
+        input: [batch, channels, rows, columns] or [channels, rows, columns], floating or uint8.
         kernel_size: a number or (rows, columns), at least 1.
         stride: the same; `kernel_size` unless given.
         padding: a number, (rows, columns), ((top, bottom), (left, right)), "valid", "same" or "same_lower";
@@ -45,9 +49,10 @@ def avg_pool2d(
         ceil_mode: round the number of windows up, but let none start in the padding after the image.
         count_include_pad: whether padding counts as samples of value zero.
         divisor_override: divides the sums instead of the number of samples.
+        dilation: distance of neighbouring samples of a window, at least 1.
 
     Returns:
-        [batch, channels, new_rows, new_columns], dtype of `input`.
+        [batch, channels, new_rows, new_columns], dtype of `input`; uint8 is rounded to the nearest, ties to even.
 
     Raises:
         ArgumentError: a window larger than the padded image, or padding above half the window.
@@ -57,60 +62,174 @@ def avg_pool2d(
     >>> avg_pool2d(torch.tensor([[[[1., 3., 5.]]]]), (1, 2), padding="same")
     tensor([[[[2., 5.]]]])
     """
-    if input.dim() not in (3, 4):
-        raise ArgumentError(
-            f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns] "
-            f"or [channels, rows, columns]"
-        )
+    x, is_single = _batched(input)
+    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
+    out = resample(x, _average_plans, _composed_average, *arguments)
+    return out[0] if is_single else out
+
+
+def _averaging(
+    size: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    dilation: Any,
+) -> tuple[Window, tuple[Any, ...], Any]:
+    """The window, the size of the output, and what divides the sums."""
     if divisor_override is not None and divisor_override == 0:
         raise ArgumentError("divisor_override is 0; use any other number, or None")
-    kernel = pair("kernel_size", kernel_size, 1)
-    step = kernel if stride is None or stride == () or stride == [] else pair("stride", stride, 1)
-    size = input.shape[-2], input.shape[-1]
-    sides = pool_padding(padding, size, kernel, step)
-    rows = window_out_size(size[0], kernel[0], step[0], sides[0], 1, ceil_mode, axis="rows")
-    columns = window_out_size(size[1], kernel[1], step[1], sides[1], 1, ceil_mode, axis="columns")
-    is_same = isinstance(padding, str) and padding != "valid"
-    (top, bottom), (left, right) = sides
-    if not is_same and top == bottom and left == right:
-        return _avg_pool2d(input, kernel, step, (top, left), ceil_mode, count_include_pad, divisor_override)
-    # Half types are summed in float32 and rounded once, as torch does inside its own kernel.
-    exact = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
-    padded = _zero_pad(exact, [left, right, top, bottom])
-    if divisor_override is not None or (count_include_pad and not is_same):
-        out = _avg_pool2d(padded, kernel, step, (0, 0), ceil_mode, True, divisor_override)
-        # A window that starts in the padding after the image does not count.
-        return out[..., :rows, :columns].to(input.dtype)
-    out = _avg_pool2d(padded, kernel, step, (0, 0), ceil_mode, True, 1)[..., :rows, :columns]
-    counts = _counts(size[0], kernel[0], step[0], top, rows, input.device)[:, None]
-    counts = counts * _counts(size[1], kernel[1], step[1], left, columns, input.device)
-    return (out / counts).to(input.dtype)
+    kernel, apart = pair("kernel_size", kernel_size, 1), pair("dilation", dilation, 1)
+    step = kernel if stride is None or stride in ((), []) else pair("stride", stride, 1)
+    (top, bottom), (left, right) = sides = pool_padding(padding, size, kernel, step, apart)
+    out_size = tuple(
+        window_out_size(
+            size[i], kernel[i], step[i], sides[i], apart[i], ceil_mode, axis=("rows", "columns")[i]
+        )
+        for i in (0, 1)
+    )
+    is_same = padding in ("same", "same_lower")
+    divisor: Any = "padded" if count_include_pad and not is_same else "inside"
+    if divisor_override is not None:
+        divisor = divisor_override
+    return Window(kernel, step, (top, left), (bottom, right), apart, bool(ceil_mode)), out_size, divisor
 
 
-def _counts(
-    in_size: int, kernel_size: int, stride: int, before: int, out_size: int, device: torch.device
+def _average_plans(size: Any, *arguments: Any) -> _Plans:
+    window, out_size, divisor = _averaging(size, *arguments)
+    # A given number divides once.
+    other = divisor if isinstance(divisor, str) else 1
+    rows = window_plan(window, 0, size[0], out_size[0], divisor)
+    return rows, window_plan(window, 1, size[1], out_size[1], other)
+
+
+def _composed_average(x: Tensor, *arguments: Any) -> Tensor:
+    return _composed.average(x, *_averaging(x.shape[2:], *arguments))
+
+
+def lp_pool2d(
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+    *,
+    padding: Padding = 0,
+    dilation: Any = 1,
 ) -> Tensor:
-    """[out_size]: how many samples of each window lie inside the image."""
-    start = torch.arange(out_size, device=device) * stride - before
-    return (start + kernel_size).clamp(max=in_size) - start.clamp(min=0)
+    """The power average of each window: `sum(x ** norm_type) ** (1 / norm_type)`.
+
+    Convention: as torch's, a window that reaches beyond the image (`ceil_mode`) is scaled up to its full number of
+    samples, and an odd `norm_type` keeps the signs, so that a negative sum gives NaN.
+
+    Args:
+        input: [batch, channels, rows, columns] or [channels, rows, columns], floating.
+        norm_type: the power, not 0; 1 sums, 2 takes the Euclidean norm.
+        kernel_size, stride, padding, ceil_mode, dilation: as for `avg_pool2d`.
+
+    Returns:
+        [batch, channels, new_rows, new_columns], dtype of `input`.
+
+    Raises:
+        ArgumentError: as for `avg_pool2d`; or `norm_type` is 0.
+
+    Source: Sermanet et al., "Convolutional Neural Networks Applied to House Numbers Digit Classification", ICPR 2012.
+
+    >>> lp_pool2d(torch.tensor([[[[3., 4.]]]]), 2, (1, 2))
+    tensor([[[[5.]]]])
+    """
+    if norm_type == 0:
+        raise ArgumentError("norm_type is 0; use another power, such as 2")
+    kernel = pair("kernel_size", kernel_size, 1)
+    mean = avg_pool2d(input.pow(norm_type), kernel_size, stride, padding, ceil_mode, dilation=dilation)
+    return (mean * (kernel[0] * kernel[1])).pow(1.0 / norm_type)
 
 
-def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """Average into a given number of rows and columns.
+
+    Convention: output i averages the samples from floor(i * n / out) up to ceil((i + 1) * n / out); windows overlap by
+    at most one.
+
+    Args:
+        input: [batch, channels, rows, columns] or [channels, rows, columns], floating or uint8.
+        output_size: a number or (rows, columns), at least 1; None keeps that of `input`.
+
+    Returns:
+        [batch, channels, *output_size], dtype of `input`.
+
+    Raises:
+        ArgumentError: `output_size` is below 1.
+
+    Gradient: each output's, divided by its number of samples, for each of them.
+
+    >>> adaptive_avg_pool2d(torch.tensor([[[[1., 3., 5.]]]]), (1, 2))
+    tensor([[[[2., 4.]]]])
+    """
+    x, is_single = _batched(input)
+    out = resample(x, _adaptive_plans, _adaptive_avg_pool2d, output_size)
+    return out[0] if is_single else out
+
+
+def _adaptive_plans(size: Any, output_size: Any) -> _Plans:
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(wanted) != 2:
+        raise ArgumentError(f"output_size is {output_size!r}; use one number, or a pair (rows, columns)")
+    kept = tuple(old if new is None else new for new, old in zip(wanted, size, strict=True))
+    rows, columns = pair("output_size", kept, 1)
+    return adaptive_plan(size[0], rows), adaptive_plan(size[1], columns)
+
+
+def global_avg_pool2d(input: Tensor) -> Tensor:
+    """Average each channel into one sample: `adaptive_avg_pool2d` to 1 x 1.
+
+    Args:
+        input: [batch, channels, rows, columns] or [channels, rows, columns], floating or uint8.
+
+    Returns:
+        [batch, channels, 1, 1], dtype of `input`.
+
+    >>> global_avg_pool2d(torch.tensor([[[[1., 3.], [5., 7.]]]]))
+    tensor([[[[4.]]]])
+    """
+    return adaptive_avg_pool2d(input, 1)
+
+
+def global_lp_pool2d(input: Tensor, norm_type: float = 2) -> Tensor:
+    """The power average of each channel: `lp_pool2d` with a window of the whole image.
+
+    Args:
+        input: [batch, channels, rows, columns] or [channels, rows, columns], floating.
+        norm_type: the power, not 0.
+
+    Returns:
+        [batch, channels, 1, 1], dtype of `input`.
+
+    >>> global_lp_pool2d(torch.tensor([[[[1., 1.], [1., 1.]]]]))
+    tensor([[[[2.]]]])
+    """
+    return lp_pool2d(input, norm_type, tuple(input.shape[-2:]))
+
+
+def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2, edge: str = "reflect") -> Tensor:
     """Smooth each channel with a binomial filter, then keep every `stride`-th sample.
 
     Convention: an odd filter centres output sample i on input sample i * stride, an even one half a sample
-    later; edges are reflected, and repeated where the image is too short to reflect.
+    later; reflected edges are repeated where the image is too short to reflect.
 
     Args:
-        input: [batch, channels, rows, columns] or [channels, rows, columns], floating, any size from 1 pixel.
-        taps: filter length in samples, at least 1.
+        input: [batch, channels, rows, columns] or [channels, rows, columns], floating or uint8, any size from 1 pixel.
+        taps: filter length in samples, 1 to 1024.
         stride: input samples per output sample, at least 1.
+        edge: what lies outside the image: "reflect" it, "repeat" its edge, or "zero".
 
     Returns:
         [batch, channels, ceil(rows / stride), ceil(columns / stride)], dtype of `input`.
 
     Raises:
-        ArgumentError: `taps` or `stride` is below 1, or the image has no pixel.
+        ArgumentError: `taps`, `stride` or `edge` is out of range, or the image has no pixel.
 
     Gradient: the transpose of the same filter and edges.
     Source: Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019.
@@ -118,44 +237,40 @@ def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2) -> Tensor:
     >>> blur_pool2d(torch.ones(1, 1, 4, 4)).flatten()
     tensor([1., 1., 1., 1.])
     """
-    pair("taps", taps, 1)
-    step = pair("stride", stride, 1)
-    if input.dim() not in (3, 4) or input.shape[-1] < 1 or input.shape[-2] < 1:
-        raise ArgumentError(
-            f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns], one pixel or more"
-        )
-    # Devices without autocast, such as meta, may not even be asked.
-    device = input.device.type
+    x, is_single = _batched(input)
+    out = resample(x, _blur_plans, _composed_blur, taps, stride, edge)
+    return out[0] if is_single else out
+
+
+def _blur_plans(size: Any, taps: Any, stride: Any, edge: str) -> _Plans:
+    counts, steps = pair("taps", taps, 1), pair("stride", stride, 1)
+    if max(counts) > 1024:
+        raise ArgumentError(f"taps is {taps!r}; use 1 to 1024")
+    rows, columns = (
+        binomial_plan(size[i], (size[i] + steps[i] - 1) // steps[i], counts[i], steps[i], edge)
+        for i in (0, 1)
+    )
+    return rows, columns
+
+
+def _composed_blur(x: Tensor, taps: int, stride: int, edge: str) -> Tensor:
+    _blur_plans(x.shape[2:], taps, stride, edge)
+    # The answer keeps the type of its input. Devices without autocast may not even be asked.
+    device = x.device.type
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
-        return _blur(input, taps, step)
-    with torch.autocast(device, enabled=False):  # the answer keeps the dtype of its input
-        return _blur(input, taps, step)
+        return _composed.blur(x, taps, pair("stride", stride, 1), edge)
+    with torch.autocast(device, enabled=False):
+        return _composed.blur(x, taps, pair("stride", stride, 1), edge)
 
 
-def _blur(input: Tensor, taps: int, stride: tuple[int, int]) -> Tensor:
-    before, after = (taps - 1) // 2, taps // 2
-    padded = input
-    if after > 0:
-        rows, columns = [0, 0, before, after], [before, after, 0, 0]
-        padded = (_reflection_pad2d if input.shape[-2] > after else _replication_pad2d)(padded, rows)
-        padded = (_reflection_pad2d if input.shape[-1] > after else _replication_pad2d)(padded, columns)
-    channels = input.shape[-3]
-    line = _binomial(taps, input)
-    # Both axes in one depthwise pass: for the usual 3 taps it is faster than an axis at a time.
-    weight = (line[:, None] * line).expand(channels, 1, taps, taps)
-    return _conv2d(padded, weight, None, stride, (0, 0), (1, 1), channels)
-
-
-def _binomial(taps: int, like: Tensor) -> Tensor:
-    """[taps]: a row of Pascal's triangle that sums to 1, rounded once from double."""
-    row = [1.0]
-    for _ in range(taps - 1):
-        row = [(a + b) / 2 for a, b in zip([0.0, *row], [*row, 0.0], strict=True)]
-    return torch.tensor(row, dtype=like.dtype, device=like.device)
-
-
-_SMOOTH = ("linear", "bilinear", "bicubic", "trilinear")
-_MODES = ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+_FILTERS = {
+    "nearest": "nearest",
+    "nearest-exact": "nearest",
+    "bilinear": "linear",
+    "bicubic": "cubic",
+    "lanczos": "lanczos",
+    "area": None,
+}
 
 
 def interpolate(
@@ -166,6 +281,11 @@ def interpolate(
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
+    *,
+    coordinates: str | None = None,
+    rounding: str | None = None,
+    cubic_coefficient: float | None = None,
+    exclude_outside: bool | None = None,
 ) -> Tensor:
     """Resize an image, up or down, by reading between its samples.
 
@@ -173,39 +293,155 @@ def interpolate(
 
     Convention: pixels are squares, so output i lies at (i + 0.5) * n / out - 0.5 of the input; with
     `align_corners` at i * (n - 1) / (out - 1). Edges are repeated. "nearest" takes sample floor(i * n / out),
-    "nearest-exact" the nearest centre. With a `scale_factor` that is not whole, 1 / scale_factor stands for
-    n / out unless `recompute_scale_factor`.
+    "nearest-exact" the nearest centre, both in float32 arithmetic. With a `scale_factor` that is not whole,
+    1 / scale_factor stands for n / out unless `recompute_scale_factor`. The keyword-only arguments ask for the rules of
+    other frameworks; docs/semantics.md tells which are whose.
 
     Args:
-        input: [batch, channels, rows, columns], floating (or uint8 where torch takes it).
+        input: [batch, channels, rows, columns], floating or uint8. One and three dimensions go to torch.
         size: (rows, columns), or a number for both.
         scale_factor: output samples per input sample, a number or (rows, columns), instead of `size`.
-        mode: "nearest", "nearest-exact", "bilinear", "bicubic" or "area" (averages, for the way down).
+        mode: "nearest", "nearest-exact", "bilinear", "bicubic", "lanczos" (antialiased always) or "area" (averages, for
+            the way down).
         align_corners: whether the centres of the corner pixels coincide; for bilinear and bicubic.
         recompute_scale_factor: place the samples by the rounded output size rather than by `scale_factor`.
-        antialias: widen the filter on the way down; for bilinear and bicubic.
+        antialias: widen the filter on the way down; for bilinear, bicubic and lanczos.
+        coordinates: where samples lie, instead of `align_corners`: "half_pixel", "half_pixel_symmetric",
+            "pytorch_half_pixel", "align_corners" or "asymmetric".
+        rounding: which sample the nearest modes take, exactly: "floor", "ceil", "prefer_floor" or "prefer_ceil".
+        cubic_coefficient: of "bicubic"; -0.75, and -0.5 with `antialias`, unless given.
+        exclude_outside: drop taps outside the image and let the others sum to one, instead of repeating the edge; so
+            with `antialias`, unless given.
 
     Returns:
-        [batch, channels, new_rows, new_columns], dtype of `input`.
+        [batch, channels, new_rows, new_columns], dtype of `input`; uint8 is rounded to the nearest, ties to even.
 
     Raises:
-        ArgumentError: not exactly one of `size` and `scale_factor`, an unknown mode, or an idle option.
+        ArgumentError: not exactly one of `size` and `scale_factor`, an unknown mode or rule, or an idle option.
 
     Gradient: the transpose of the same weights.
+    Source: Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981, for "bicubic".
 
     >>> interpolate(torch.tensor([[[[0., 4.]]]]), size=(1, 4), mode="bilinear")
     tensor([[[[0., 1., 3., 4.]]]])
     """
-    if input.dim() == 4:
-        if mode not in _MODES:
-            raise ArgumentError(f"mode is {mode!r}; use one of {', '.join(_MODES)}")
-        upsample_shape(input.shape, size, scale_factor)
-    elif input.dim() not in (3, 5):
-        raise ArgumentError(f"input has shape {tuple(input.shape)}; use [batch, channels, rows, columns]")
-    if align_corners is not None and mode not in _SMOOTH:
+    rules = coordinates, rounding, cubic_coefficient, exclude_outside
+    arguments = size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
+    if input.dim() in (3, 5):
+        if rules != (None,) * 4:
+            raise ArgumentError(
+                f"input has shape {tuple(input.shape)}; with other frameworks' rules use [batch, channels, rows, columns]"
+            )
+        return _interpolate(input, *arguments)
+    x, _ = _batched(input, may_be_single=False)
+    return resample(x, _sampling_plans, _composed_interpolate, *arguments, *rules)
+
+
+def _sampling_plans(
+    old: Any,
+    size: Any,
+    scale_factor: Any,
+    mode: str,
+    align_corners: bool | None,
+    recompute_scale_factor: bool | None,
+    antialias: bool,
+    coordinates: str | None,
+    rounding: str | None,
+    cubic_coefficient: float | None,
+    exclude_outside: bool | None,
+) -> _Plans:
+    _check_rules(mode, align_corners, antialias, coordinates, rounding, cubic_coefficient, exclude_outside)
+    new = upsample_shape((1, 1, *old), size, scale_factor)[2:]
+    if recompute_scale_factor and size is not None:
         raise ArgumentError(
-            f"align_corners is {align_corners} but mode {mode!r} has no use for it; leave it None"
+            "recompute_scale_factor is True but a size is given; use scale_factor, or leave it None"
         )
-    if antialias and mode not in ("bilinear", "bicubic"):
-        raise ArgumentError(f"antialias is True but mode is {mode!r}; use bilinear or bicubic")
-    return _interpolate(input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+    if mode == "area":
+        return adaptive_plan(old[0], new[0]), adaptive_plan(old[1], new[1])
+    factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
+    is_antialiased = bool(antialias) or mode == "lanczos"
+    plans = []
+    for i in (0, 1):
+        # torch places samples by the factor it was given, not by the size that came of it.
+        is_scaled = factors[i] is not None and not recompute_scale_factor
+        ratio = 1.0 / float(factors[i]) if is_scaled else -1.0
+        places = coordinates or ("align_corners" if align_corners else "half_pixel")
+        if align_corners and is_antialiased:
+            # As in torch: the ratio of aligned corners, but places as without.
+            places, ratio = "half_pixel", (old[i] - 1) / (new[i] - 1) if new[i] > 1 else 0.0
+        if rounding is not None and coordinates is None:
+            places = "half_pixel" if mode == "nearest-exact" else "asymmetric"
+        default = "torch_exact" if mode == "nearest-exact" else "torch"
+        plans.append(
+            sampled_plan(
+                old[i],
+                new[i],
+                _FILTERS[mode] or "",
+                ratio=ratio,
+                coordinates=places,
+                rounding=rounding or ("prefer_floor" if coordinates else default),
+                antialias=is_antialiased,
+                exclude_outside=is_antialiased if exclude_outside is None else exclude_outside,
+                cubic_coefficient=(-0.5 if is_antialiased else -0.75)
+                if cubic_coefficient is None
+                else cubic_coefficient,
+            )
+        )
+    return plans[0], plans[1]
+
+
+def _check_rules(
+    mode: str,
+    align_corners: bool | None,
+    antialias: bool,
+    coordinates: str | None,
+    rounding: str | None,
+    cubic_coefficient: float | None,
+    exclude_outside: bool | None,
+) -> None:
+    if mode not in _FILTERS:
+        raise ArgumentError(f"mode is {mode!r}; use one of {', '.join(_FILTERS)}")
+    is_nearest, is_smooth = mode.startswith("nearest"), mode in ("bilinear", "bicubic", "lanczos")
+    idle = {
+        "align_corners": (align_corners, is_smooth, "bilinear, bicubic or lanczos"),
+        "antialias": (antialias or None, is_smooth, "bilinear, bicubic or lanczos"),
+        "coordinates": (coordinates, mode != "area", "another mode"),
+        "rounding": (rounding, is_nearest, "nearest or nearest-exact"),
+        "cubic_coefficient": (cubic_coefficient, mode == "bicubic", "bicubic"),
+        "exclude_outside": (exclude_outside, is_smooth, "bilinear, bicubic or lanczos"),
+    }
+    for name, (value, has_use, remedy) in idle.items():
+        if value is not None and not has_use:
+            raise ArgumentError(
+                f"{name} is {value!r} but mode {mode!r} has no use for it; use {remedy}, or leave it out"
+            )
+    if coordinates is not None and align_corners is not None:
+        raise ArgumentError(
+            f"coordinates is {coordinates!r} and align_corners {align_corners}; give one of them"
+        )
+    if coordinates is not None and coordinates not in _taps.COORDINATES:
+        raise ArgumentError(f"coordinates is {coordinates!r}; use one of {', '.join(_taps.COORDINATES)}")
+    if rounding is not None and rounding not in _taps.ROUNDINGS[2:]:
+        raise ArgumentError(f"rounding is {rounding!r}; use one of {', '.join(_taps.ROUNDINGS[2:])}")
+
+
+def _composed_interpolate(x: Tensor, *arguments: Any) -> Tensor:
+    rows, columns = _sampling_plans(x.shape[2:], *arguments)
+    # torch knows neither the rules of other frameworks nor, on the CPU, all modes for half types.
+    is_known = x.device.type != "cpu" or not x.dtype.is_floating_point or arguments[2].startswith("nearest")
+    if is_known and arguments[-4:] == (None,) * 4 and arguments[2] != "lanczos":
+        return _interpolate(x, *arguments[:-4])
+    return _composed.by_matrices(x, rows, columns)
+
+
+def _batched(input: Tensor, may_be_single: bool = True) -> tuple[Tensor, bool]:
+    """The image with a batch axis, and whether it was added here."""
+    shapes = "[batch, channels, rows, columns]" + (" or [channels, rows, columns]" if may_be_single else "")
+    if input.dim() != 4 and not (may_be_single and input.dim() == 3):
+        raise ArgumentError(f"input has shape {tuple(input.shape)}; use {shapes}")
+    if input.layout is not torch.strided:
+        raise ArgumentError(f"input has layout {input.layout}; use input.to_dense()")
+    # A symbolic size is known to be positive.
+    if any(isinstance(size, int) and size < 1 for size in input.shape[-3:]):
+        raise ArgumentError(f"input has shape {tuple(input.shape)}; use at least 1 channel, row and column")
+    return (input, False) if input.dim() == 4 else (input.unsqueeze(0), True)

@@ -1,0 +1,34 @@
+"""The resampling kernel on tensors, and resampling written as torch's matrix products for where the kernel does not run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from downup import kernels
+from downup.ops._native import packed, threads, view
+from downup.taps import Taps
+
+RESAMPLED = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.uint8})
+
+
+def run_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
+    """[n, c, rows.in_size, columns.in_size] -> [n, c, rows.out_size, columns.out_size], no gradient."""
+    x, layout = packed(x)
+    shape = (x.shape[0], x.shape[1], rows.out_size, columns.out_size)
+    out = torch.empty(shape, dtype=x.dtype, memory_format=layout)
+    kernels.check(kernels.lib.du_resample2d(view(x), view(out), rows.native, columns.native, threads()))
+    return out
+
+
+def compose_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
+    """The same on any device, in any type."""
+    exact = torch.float64 if x.dtype == torch.float64 else torch.float32
+    left, right = (
+        torch.from_numpy(taps.dense()).to(device=x.device, dtype=exact) for taps in (rows, columns)
+    )
+    out = left @ x.to(exact) @ right.T
+    if not x.dtype.is_floating_point:
+        limits = torch.iinfo(x.dtype)
+        out = out.round().clamp(limits.min, limits.max)
+    return out.to(x.dtype).contiguous(memory_format=torch._prims_common.suggest_memory_format(x))
