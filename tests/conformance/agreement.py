@@ -35,7 +35,7 @@ def assert_equal_bits(ours: Any, theirs: Any, about: Any = "") -> None:
 
 
 def assert_near(
-    ours: Tensor, exact: Tensor, magnitude: Tensor, taps: int, about: Any = "", slack: float = 0.0
+    ours: Tensor, exact: Tensor, magnitude: Tensor, taps: int, about: Any = "", slack: float | Tensor = 0.0
 ) -> None:
     """`|ours - exact| <= (taps + 2) * 2^-24 * sum|w x|`, 2^-53 for float64; a short type is rounded once more.
 
@@ -123,6 +123,12 @@ def assert_linear(ours: Tensor, x: Tensor, weights: Weights, about: Any = "") ->
 def assert_linear_gradient(ours: Tensor, gradient: Tensor, weights: Weights, about: Any = "") -> None:
     exact, magnitude = weights.backward(gradient, tuple(ours.shape))
     assert_near(ours, exact, magnitude, weights.taps_back, about, _slack(weights, gradient))
+
+
+def assert_norm(ours: Tensor, exact: Tensor, about: Any = "") -> None:
+    """A root of a mean of powers: in a short type power, mean, product and root are rounded, each by itself."""
+    short = 4 * UNIT[ours.dtype] if ours.dtype in (torch.float16, torch.bfloat16) else 0.0
+    assert_near(ours, exact, exact.abs(), 32, about, short * exact.abs())
 
 
 def layouts(x: Tensor) -> list[tuple[str, Tensor]]:

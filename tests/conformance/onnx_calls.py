@@ -106,7 +106,8 @@ def lp_pool(attributes: Attributes, x: Tensor) -> Result:
     window = _pool(attributes)
     if _has_deep_padding(window):
         x, window = _padded(x, window, 0)
-    return ops.lp_pool2d(x, attributes.get("p", 2), **window)
+    # ONNX's norm is that of the absolute values; torch's odd powers keep the sign.
+    return ops.lp_pool2d(x.abs(), attributes.get("p", 2), **window)
 
 
 def _aspect(policy: str, sizes: list[int], old: list[int]) -> list[float]:
@@ -142,18 +143,14 @@ def resize(
     }
     mode = _MODES[attributes.get("mode", "nearest")]
     options: dict[str, Any] = {"coordinates": attributes.get("coordinate_transformation_mode", "half_pixel")}
-    if mode == "nearest":
-        options["rounding"] = attributes.get("nearest_mode", "round_prefer_floor").removeprefix("round_")
     if mode == "bicubic":
         options["cubic_coefficient"] = attributes.get("cubic_coeff_a", -0.75)
-    return ops.interpolate(
-        x,
-        **by_axis,
-        mode=mode,
-        antialias=bool(attributes.get("antialias", 0)),
-        exclude_outside=bool(attributes.get("exclude_outside", 0)),
-        **options,
-    )
+    if mode == "nearest":
+        options["rounding"] = attributes.get("nearest_mode", "round_prefer_floor").removeprefix("round_")
+    else:
+        # Unless told, ONNX repeats the edge, also for an antialiased image.
+        options["exclude_outside"] = bool(attributes.get("exclude_outside", 0))
+    return ops.interpolate(x, **by_axis, mode=mode, antialias=bool(attributes.get("antialias", 0)), **options)
 
 
 def upsample(attributes: Attributes, x: Tensor, scales: Tensor) -> Result:
@@ -201,7 +198,7 @@ NODES: dict[str, Callable[..., Result]] = {
     "LpPool": lp_pool,
     "GlobalMaxPool": lambda attributes, x: ops.global_max_pool2d(x),
     "GlobalAveragePool": lambda attributes, x: ops.global_avg_pool2d(x),
-    "GlobalLpPool": lambda attributes, x: ops.global_lp_pool2d(x, attributes.get("p", 2)),
+    "GlobalLpPool": lambda attributes, x: ops.global_lp_pool2d(x.abs(), attributes.get("p", 2)),
     "Resize": resize,
     "Upsample": upsample,
     "DepthToSpace": depth_to_space,

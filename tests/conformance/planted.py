@@ -14,7 +14,7 @@ from torch import Tensor
 
 from downup import ops
 from downup.errors import ArgumentError
-from downup.geometry import pair
+from downup.geometry import pair, pool_padding
 
 Arguments = dict[str, Any]
 # How a bug spoils a call: the right function, and the arguments by name, defaults filled in.
@@ -101,14 +101,21 @@ def _swapped(name: str) -> Callable[[Arguments], Any]:
     return swap
 
 
+def _window(arguments: Arguments) -> Any:
+    """kernel, stride, dilation, and the padding ((top, bottom), (left, right)) of a call."""
+    kernel = pair("kernel_size", arguments["kernel_size"])
+    step = pair("stride", arguments["stride"]) if arguments["stride"] else kernel
+    apart = pair("dilation", arguments["dilation"])
+    size = tuple(arguments["input"].shape[-2:])
+    return kernel, step, apart, pool_padding(arguments["padding"], size, kernel, step, apart)
+
+
 def _taps(arguments: Arguments, out_size: Any) -> tuple[Tensor, Tensor]:
     """[rows * columns, taps]: each window's flat places on the plane, row by row, and which of them it has."""
     size = arguments["input"].shape[-2:]
-    kernel, apart = (pair(n, arguments[n]) for n in ("kernel_size", "dilation"))
-    step = kernel if arguments["stride"] is None else pair("stride", arguments["stride"])
-    before = pair("padding", arguments["padding"])
+    kernel, step, apart, sides = _window(arguments)
     axes = [
-        torch.arange(out_size[i])[:, None] * step[i] - before[i] + torch.arange(kernel[i]) * apart[i]
+        torch.arange(out_size[i])[:, None] * step[i] - sides[i][0] + torch.arange(kernel[i]) * apart[i]
         for i in (0, 1)
     ]
     y, x = axes[0][:, None, :, None], axes[1][None, :, None, :]
@@ -149,10 +156,11 @@ def gradient_to_the_first_tap(right: Callable[..., Any], arguments: Arguments) -
 def one_window_too_many(pooled: Tensor, arguments: Arguments) -> Tensor:
     if not arguments["ceil_mode"]:
         return pooled
-    kernel = pair("kernel_size", arguments["kernel_size"])
-    step = kernel if arguments["stride"] is None else pair("stride", arguments["stride"])
-    before, size = pair("padding", arguments["padding"]), arguments["input"].shape[-2:]
-    rows, columns = (-(-(size[i] + 2 * before[i] - kernel[i]) // step[i]) + 1 for i in (0, 1))
+    kernel, step, apart, sides = _window(arguments)
+    rows, columns = (
+        -(-(n + sum(sides[i]) - apart[i] * (kernel[i] - 1) - 1) // step[i]) + 1
+        for i, n in enumerate(arguments["input"].shape[-2:])
+    )
     extra = (0, max(columns - pooled.shape[-1], 0), 0, max(rows - pooled.shape[-2], 0))
     return F.pad(pooled.float(), extra).to(pooled.dtype) if any(extra) else pooled
 
@@ -271,7 +279,7 @@ BUGS = (
     Bug(
         "positions in the padded plane",
         "max_pool2d",
-        of_positions(lambda p, a: p + p // a["input"].shape[-1] * 2 * pair("padding", a["padding"])[1]),
+        of_positions(lambda p, a: p + p // a["input"].shape[-1] * sum(_window(a)[3][1])),
     ),
     Bug("kernel rows and columns swapped", "max_pool2d", instead(kernel_size=_swapped("kernel_size"))),
     Bug("stride rows and columns swapped", "max_pool2d", instead(stride=_swapped("stride"))),

@@ -16,6 +16,7 @@ from conformance.agreement import (
     assert_linear,
     assert_linear_gradient,
     assert_near,
+    assert_norm,
     equal_bits,
     layouts,
     tensors,
@@ -78,6 +79,8 @@ def check_sample(suite: Suite, sample: Any, with_gradient: bool = False) -> None
 
 
 def compare(suite: Suite, ours: Any, x: torch.Tensor, sample: Any, about: str) -> None:
+    if x.dtype is torch.float16 and is_torchs(ours, suite.theirs(x, *sample.args, **sample.kwargs)):
+        return
     args64, kwargs64 = with_types(sample, torch.float64)
     is_plane = x.dim() == 4 or (x.dim() == 3 and "interpolate" not in suite.operator)
     is_sum = x.is_floating_point() or x.dtype is torch.uint8
@@ -86,7 +89,7 @@ def compare(suite: Suite, ours: Any, x: torch.Tensor, sample: Any, about: str) -
         assert_linear(ours, x, weights_of(suite, sample), about)
     elif suite.rule == "norm":
         exact = suite.theirs(x.double(), *args64, **kwargs64)
-        assert_near(ours, exact, exact.abs(), 32, about)
+        assert_norm(ours, exact, about)
     elif suite.rule == "convolution" and x.is_floating_point():
         if equal_bits(ours, suite.theirs(x, *sample.args, **sample.kwargs)):
             return
@@ -97,6 +100,11 @@ def compare(suite: Suite, ours: Any, x: torch.Tensor, sample: Any, about: str) -
         assert_near(ours, exact, magnitude, 2 * weight[0].numel() + 4, about)
     else:
         assert_equal_bits(ours, suite.theirs(x, *sample.args, **sample.kwargs), about)
+
+
+def is_torchs(ours: Any, theirs: Any) -> bool:
+    """Bits of torch's own function, which does the work in types without a kernel."""
+    return all(map(equal_bits, tensors(ours), tensors(theirs)))
 
 
 def weights_of(suite: Suite, sample: Any) -> Weights:
@@ -117,21 +125,24 @@ def check_gradient(suite: Suite, sample: Any, about: str) -> None:
     theirs = tensors(suite.theirs(leaves[1], *sample.args, **sample.kwargs))[0]
     upstream = torch.randint(-3, 4, mine.shape).to(mine.dtype)
     mine.backward(upstream)
-    if suite.rule == "linear" and (x.dim() == 4 or "interpolate" not in suite.operator):
-        assert_linear_gradient(leaves[0].grad, upstream, weights_of(suite, sample), about)
-    elif suite.rule == "exact":
+    if x.dtype is torch.float16 or suite.rule == "exact":
         theirs.backward(upstream)
-        assert_equal_bits(leaves[0].grad, leaves[1].grad, about)
+        if suite.rule == "exact":
+            assert_equal_bits(leaves[0].grad, leaves[1].grad, about)
+    if suite.rule == "linear" and (x.dim() == 4 or suite.operator != "interpolate"):
+        if x.dtype is torch.float16 and equal_bits(leaves[0].grad, leaves[1].grad):
+            return
+        assert_linear_gradient(leaves[0].grad, upstream, weights_of(suite, sample), about)
 
 
 @pytest.mark.parametrize(("suite", "dtype"), CASES)
 def test_every_sample_equals_torch(suite, dtype, is_long):
-    """In a quick run one in seven of the 1,440 samples of max_pool2d."""
+    """In a quick run one in thirteen of the 1,440 samples of max_pool2d."""
     # A position that stands twice: its gradient differs on purpose; the `.grad` samples have none.
     with_gradient = suite.name not in ("nn.functional.max_unpool2d", "max_pool2d_with_indices_backward")
     samples = [sample for sample in suite.samples(dtype) if skip_for(suite, sample) is None]
     assert samples
-    for sample in samples[:: 7 if len(samples) > 1000 and not is_long else 1]:
+    for sample in samples[:: 13 if len(samples) > 1000 and not is_long else 1]:
         check_sample(suite, sample, with_gradient)
 
 
@@ -142,7 +153,10 @@ def test_first_and_second_gradients_agree_with_finite_differences(suite, is_long
         pytest.skip("windows overlap: samples of one value would have to move together")
     samples = [s for s in suite.samples(torch.float64, True) if skip_for(suite, s) is None]
     for sample in samples[:: 1 if is_long else max(len(samples) // 8, 1)]:
-        inputs = [sample.input, *sample.args]
+        x = sample.input
+        if suite.rule == "norm":
+            x = x.detach().abs().requires_grad_()  # a root of a negative number is NaN
+        inputs = [x, *sample.args]
         leaves = [v for v in inputs if isinstance(v, torch.Tensor) and v.requires_grad]
 
         def call(*leaves: Any, sample: Any = sample, inputs: Any = inputs) -> Any:

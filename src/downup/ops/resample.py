@@ -127,7 +127,7 @@ def lp_pool2d(
     Args:
         input: [batch, channels, rows, columns] or [channels, rows, columns], floating.
         norm_type: the power, not 0; 1 sums, 2 takes the Euclidean norm.
-        kernel_size, stride, padding, ceil_mode, dilation: as for `avg_pool2d`.
+        kernel_size, stride, padding, ceil_mode, dilation: as for `avg_pool2d`; padding counts as zeros, "same" too.
 
     Returns:
         [batch, channels, new_rows, new_columns], dtype of `input`.
@@ -142,8 +142,11 @@ def lp_pool2d(
     """
     if norm_type == 0:
         raise ArgumentError("norm_type is 0; use another power, such as 2")
-    kernel = pair("kernel_size", kernel_size, 1)
-    mean = avg_pool2d(input.pow(norm_type), kernel_size, stride, padding, ceil_mode, dilation=dilation)
+    kernel, apart = pair("kernel_size", kernel_size, 1), pair("dilation", dilation, 1)
+    step = kernel if stride is None or stride in ((), []) else pair("stride", stride, 1)
+    # Written out, also "same" counts in the mean, so that it adds nothing to the sum.
+    sides = pool_padding(padding, input.shape[-2:], kernel, step, apart)
+    mean = avg_pool2d(input.pow(norm_type), kernel, step, sides, ceil_mode, dilation=apart)
     return (mean * (kernel[0] * kernel[1])).pow(1.0 / norm_type)
 
 
