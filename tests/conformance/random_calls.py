@@ -193,7 +193,8 @@ def _lp_pool2d(dice: Dice) -> Call:
         return _lp_pool2d(dice)
     shape = (dice.whole(1, 2), dice.whole(1, 19), *size)
     dtype, layout = dice.one(*FLOATS), dice.one(*LAYOUTS)
-    x = torch.rand(shape, generator=dice.contents, dtype=torch.float64).to(dtype)
+    # Not near 0, where the powers of a short type vanish and the slope of the root is infinite.
+    x = (torch.rand(shape, generator=dice.contents, dtype=torch.float64) + 0.25).to(dtype)
     arguments = {"norm_type": dice.one(1, 2, 2, 3, 1.5)} | arguments
     return Call("lp_pool2d", "norm", laid_out(x, layout), arguments, (), (str(dtype)[6:], layout, "positive"))
 
@@ -226,8 +227,17 @@ def _interpolate(dice: Dice) -> Call:
         arguments["antialias"] = dice.chance(0.4)
     elif mode == "lanczos":
         arguments["antialias"] = True
+    # One column, antialiased: torch reads its buffer askew (the answer changes with the number of columns).
+    if arguments.get("antialias") and _columns_after(x, arguments) == 1:
+        return _interpolate(dice)
     rule = "exact" if is_nearest else "linear"
     return Call("interpolate", rule, x, arguments, (), (*traits, mode))
+
+
+def _columns_after(x: Tensor, arguments: dict[str, Any]) -> int:
+    of_columns = arguments.get("size", arguments.get("scale_factor"))
+    of_columns = of_columns[1] if isinstance(of_columns, tuple) else of_columns
+    return of_columns if "size" in arguments else math.floor(x.shape[3] * of_columns)
 
 
 def _shuffle(dice: Dice, up: bool) -> Call:
@@ -243,7 +253,10 @@ def _convolution(dice: Dice, up: bool) -> Call:
     kernel, stride, dilation = dice.pair(1, 4), dice.pair(1, 3), dice.pair(1, 2)
     groups, dtype, layout = dice.one(1, 1, 2, 3), dice.one(*FLOATS), dice.one(*LAYOUTS)
     channels, filters = groups * dice.whole(1, 4), groups * dice.whole(1, 4)
-    size = tuple(d * (k - 1) + dice.whole(1, 12) for k, d in zip(kernel, dilation, strict=True))
+    # Always more than one window of columns: for one, strided, torch's bfloat16 reads what was never written.
+    size = tuple(
+        d * (k - 1) + s + dice.whole(1, 12) for k, d, s in zip(kernel, dilation, stride, strict=True)
+    )
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=dice.contents, dtype=torch.float64).to(dtype)

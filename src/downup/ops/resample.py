@@ -367,6 +367,8 @@ def _sampling_plans(
     for i in (0, 1):
         # torch places samples by the factor it was given, not by the size that came of it.
         is_scaled = factors[i] is not None and not recompute_scale_factor
+        if mode == "bilinear" and not is_antialiased and coordinates is None and new[i] == old[i]:
+            is_scaled = False  # as in torch, which copies an axis that keeps its size
         ratio = 1.0 / float(factors[i]) if is_scaled else -1.0
         places = coordinates or ("align_corners" if align_corners else "half_pixel")
         if align_corners and is_antialiased:
@@ -431,7 +433,11 @@ def _check_rules(
 def _composed_interpolate(x: Tensor, *arguments: Any) -> Tensor:
     rows, columns = _sampling_plans(x.shape[2:], *arguments)
     # torch knows neither the rules of other frameworks nor, on the CPU, all modes for half types.
-    is_known = x.device.type != "cpu" or not x.dtype.is_floating_point or arguments[2].startswith("nearest")
+    is_known = (
+        x.device.type != "cpu"
+        or not x.dtype.is_floating_point
+        or arguments[2] in ("nearest", "nearest-exact", "area")
+    )
     if is_known and arguments[-4:] == (None,) * 4 and arguments[2] != "lanczos":
         return _interpolate(x, *arguments[:-4])
     return _composed.by_matrices(x, rows, columns)
