@@ -11,31 +11,41 @@ template <class Scalar>
 struct TapList {
   int64_t count;
   const int32_t* index;
-  const double* weight;
+  const Scalar* weight;
   Scalar divisor;
 };
 
-template <class T>
-DU_INLINE TapList<typename Arithmetic<T>::Scalar> taps_of(const du_taps& taps, int64_t i) {
-  const int64_t begin = taps.start[i];
-  return {taps.start[i + 1] - begin, taps.index + begin, taps.weight + begin, static_cast<typename Arithmetic<T>::Scalar>(taps.divisor[i])};
-}
+// A table with its weights in the type of the sums.
+template <class Scalar>
+struct WeightedTaps {
+  const du_taps* taps;
+  const Scalar* weight;
+
+  // `memory` holds taps.count numbers.
+  WeightedTaps(const du_taps& table, Scalar* memory) : taps(&table), weight(memory) {
+    for (int64_t k = 0; k < table.count; ++k) memory[k] = static_cast<Scalar>(table.weight[k]);
+  }
+  DU_INLINE TapList<Scalar> of(int64_t i) const {
+    const int64_t begin = taps->start[i];
+    return {taps->start[i + 1] - begin, taps->index + begin, weight + begin, static_cast<Scalar>(taps->divisor[i])};
+  }
+};
 
 template <class Scalar>
 DU_INLINE bool is_one_sample(const TapList<Scalar>& taps) {
   return taps.count == 1 && taps.weight[0] == 1 && taps.divisor == 1;
 }
 
-// kVectors vectors of kLanes elements of the sum, taps in order.
-template <class S, class D, int64_t kLanes, int64_t kVectors, bool kStreams>
+// kVectors vectors of kLanes elements of the sum, taps in order; kCount of them, or any number.
+template <class S, class D, int64_t kCount, int64_t kLanes, int64_t kVectors, bool kStreams>
 DU_INLINE void combine_vectors(const S* from, int64_t stride, const TapList<typename Arithmetic<S>::Scalar>& taps, D* to) {
   using Source = Element<S, kLanes>;
   using Target = Element<D, kLanes>;
-  using Scalar = typename Source::Scalar;
   typename Source::Lanes sum[kVectors]{};
-  for (int64_t k = 0; k < taps.count; ++k) {
+  const int64_t count = kCount ? kCount : taps.count;
+  for (int64_t k = 0; k < count; ++k) {
     const S* at = from + taps.index[k] * stride;
-    const typename Source::Lanes weight = typename Source::Lanes{} + static_cast<Scalar>(taps.weight[k]);
+    const typename Source::Lanes weight = typename Source::Lanes{} + taps.weight[k];
     for (int64_t v = 0; v < kVectors; ++v) {
       const typename Source::Lanes product = Source::load(at + v * kLanes) * weight;
       sum[v] = k == 0 ? product : sum[v] + product;
@@ -51,15 +61,68 @@ DU_INLINE void combine_vectors(const S* from, int64_t stride, const TapList<type
   }
 }
 
+template <class S, class D, int64_t kCount, bool kStreams>
+DU_INLINE void combine_count(const S* from, int64_t stride, const TapList<typename Arithmetic<S>::Scalar>& taps, int64_t count, D* to) {
+  constexpr int64_t kMany = kManyLanes<S>, kFew = kFewLanes<S>;
+  int64_t i = 0;
+  // Many sums at a time: each has to wait for its last addition.
+  for (; i + 8 * kMany <= count; i += 8 * kMany) combine_vectors<S, D, kCount, kMany, 8, kStreams>(from + i, stride, taps, to + i);
+  for (; i + 4 * kMany <= count; i += 4 * kMany) combine_vectors<S, D, kCount, kMany, 4, kStreams>(from + i, stride, taps, to + i);
+  for (; i + kMany <= count; i += kMany) combine_vectors<S, D, kCount, kMany, 1, kStreams>(from + i, stride, taps, to + i);
+  for (; i + kFew <= count; i += kFew) combine_vectors<S, D, kCount, kFew, 1, false>(from + i, stride, taps, to + i);
+  for (; i < count; ++i) combine_vectors<S, D, kCount, 1, 1, false>(from + i, stride, taps, to + i);
+}
+
 // to[i] = sum over taps of weight * from[index * stride + i], divided. `S` and `D` are computed in one type.
 template <class S, class D, bool kStreams>
 DU_INLINE void combine(const S* from, int64_t stride, const TapList<typename Arithmetic<S>::Scalar>& taps, int64_t count, D* to) {
-  constexpr int64_t kMany = kManyLanes<S>, kFew = kFewLanes<S>;
+  switch (taps.count) {
+    case 1: return combine_count<S, D, 1, kStreams>(from, stride, taps, count, to);
+    case 2: return combine_count<S, D, 2, kStreams>(from, stride, taps, count, to);
+    default: return combine_count<S, D, 0, kStreams>(from, stride, taps, count, to);
+  }
+}
+
+// The same over rows and columns at once: for each column tap the sum over its rows, in the order of two passes.
+template <class T, int64_t kLanes, int64_t kVectors, bool kStreams>
+DU_INLINE void combine_window_vectors(const T* from, int64_t down, int64_t right, const TapList<typename Arithmetic<T>::Scalar>& rows,
+                                      const TapList<typename Arithmetic<T>::Scalar>& columns, T* to) {
+  using E = Element<T, kLanes>;
+  using Lanes = typename E::Lanes;
+  Lanes sum[kVectors]{};
+  for (int64_t m = 0; m < columns.count; ++m) {
+    const T* column = from + columns.index[m] * right;
+    const Lanes column_weight = Lanes{} + columns.weight[m];
+    Lanes part[kVectors]{};
+    for (int64_t k = 0; k < rows.count; ++k) {
+      const T* at = column + rows.index[k] * down;
+      const Lanes weight = Lanes{} + rows.weight[k];
+      for (int64_t v = 0; v < kVectors; ++v) {
+        const Lanes product = E::load(at + v * kLanes) * weight;
+        part[v] = k == 0 ? product : part[v] + product;
+      }
+    }
+    for (int64_t v = 0; v < kVectors; ++v) sum[v] = m == 0 ? part[v] * column_weight : sum[v] + part[v] * column_weight;
+  }
+  for (int64_t v = 0; v < kVectors; ++v) {
+    if (columns.divisor != 1) sum[v] /= Lanes{} + columns.divisor;
+    if constexpr (kStreams) {
+      E::stream(to + v * kLanes, sum[v]);
+    } else {
+      E::store(to + v * kLanes, sum[v]);
+    }
+  }
+}
+
+template <class T, bool kStreams>
+DU_INLINE void combine_window(const T* from, int64_t down, int64_t right, const TapList<typename Arithmetic<T>::Scalar>& rows,
+                              const TapList<typename Arithmetic<T>::Scalar>& columns, int64_t count, T* to) {
+  constexpr int64_t kMany = kManyLanes<T>, kFew = kFewLanes<T>;
   int64_t i = 0;
-  for (; i + 4 * kMany <= count; i += 4 * kMany) combine_vectors<S, D, kMany, 4, kStreams>(from + i, stride, taps, to + i);
-  for (; i + kMany <= count; i += kMany) combine_vectors<S, D, kMany, 1, kStreams>(from + i, stride, taps, to + i);
-  for (; i + kFew <= count; i += kFew) combine_vectors<S, D, kFew, 1, false>(from + i, stride, taps, to + i);
-  for (; i < count; ++i) combine_vectors<S, D, 1, 1, false>(from + i, stride, taps, to + i);
+  for (; i + 4 * kMany <= count; i += 4 * kMany) combine_window_vectors<T, kMany, 4, kStreams>(from + i, down, right, rows, columns, to + i);
+  for (; i + kMany <= count; i += kMany) combine_window_vectors<T, kMany, 1, kStreams>(from + i, down, right, rows, columns, to + i);
+  for (; i + kFew <= count; i += kFew) combine_window_vectors<T, kFew, 1, false>(from + i, down, right, rows, columns, to + i);
+  for (; i < count; ++i) combine_window_vectors<T, 1, 1, false>(from + i, down, right, rows, columns, to + i);
 }
 
 }  // namespace DU_ISA

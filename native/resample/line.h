@@ -1,5 +1,5 @@
 // A line of samples from a line of samples, for any taps: the output is cut into blocks of one vector, and for each tap of a block
-// the input samples of its lanes are picked out of two vectors. What to pick is planned once for all lines.
+// the input samples of its lanes are picked out of two or four vectors. What to pick is planned once for all lines.
 #pragma once
 
 #include "combine.h"
@@ -14,8 +14,8 @@ struct Step {
   typename E::Lanes weight;
   typename E::Mask index;    // of the sample that a lane reads, from `offset`
   typename E::Mask present;  // lanes that have so many taps
-  int64_t offset;            // of the two vectors, from the block's origin in the line
-  int64_t is_near;           // whether the two vectors hold all samples
+  int64_t offset;            // of the first vector, from the block's origin in the line
+  int64_t vectors;           // that hold all samples: 2, 4, or 0 where they lie further apart
 };
 
 template <class T>
@@ -33,6 +33,7 @@ struct Block {
 struct LineAxis {
   const du_taps* taps;
   int64_t inner;
+  bool divides;  // or leaves that to a later step
   int64_t in() const { return taps->in * inner; }
   int64_t out() const { return taps->out * inner; }
 };
@@ -108,8 +109,8 @@ class LinePlan {
       first_tap[i] = axis.taps->start[sample];
       taps[i] = axis.taps->start[sample + 1] - first_tap[i];
       channels[i] = channel;
-      block.divisor[i] = static_cast<Scalar>(axis.taps->divisor[sample]);
-      block.has_divisor |= axis.taps->divisor[sample] != 1;
+      if (axis.divides) block.divisor[i] = static_cast<Scalar>(axis.taps->divisor[sample]);
+      block.has_divisor |= block.divisor[i] != 1;
       block.is_ragged |= taps[i] < block.count;
       if (++channel == axis.inner) {
         channel = 0;
@@ -128,15 +129,17 @@ class LinePlan {
         step.weight[i] = static_cast<Scalar>(axis.taps->weight[first_tap[i] + k]);
         step.present[i] = -1;
       }
-      step.is_near = high - low < 2 * kLanes;
-      // Two whole vectors are read where they end inside the line, if it is long enough.
-      if (low > axis.in() - 2 * kLanes) low = axis.in() < 2 * kLanes ? 0 : axis.in() - 2 * kLanes;
+      const int64_t reach = high - low;
+      step.vectors = reach < 2 * kLanes ? 2 : reach < 4 * kLanes && axis.in() >= 4 * kLanes ? 4 : 0;
+      // Whole vectors are read where they end inside the line, if it is long enough.
+      const int64_t most = axis.in() - step.vectors * kLanes;
+      if (low > most) low = most > 0 ? most : 0;
       step.offset = low - block.origin;
       for (int64_t i = 0; i < block.lanes; ++i) {
         if (k < taps[i]) step.index[i] = static_cast<typename E::Integer>(index[i] - low);
       }
       block.begin = low < block.begin ? low : block.begin;
-      const int64_t end = step.is_near ? low + 2 * kLanes : high + 1;
+      const int64_t end = step.vectors ? low + step.vectors * kLanes : high + 1;
       block.end = end > block.end ? end : block.end;
     }
     block.end = block.end < axis.in() ? block.end : axis.in();
@@ -159,17 +162,26 @@ DU_INLINE typename Step<T>::E::Lanes pick(const Step<T>& step, const S* line, in
   constexpr int64_t kLanes = kManyLanes<T>;
   const S* at = line + step.offset;
   if constexpr (kVectorBytes >= 32) {
-    if (step.is_near) return __builtin_shuffle(E::load(at), E::load(at + kLanes), step.index);
+    if (step.vectors == 2) return __builtin_shuffle(E::load(at), E::load(at + kLanes), step.index);
+    if (step.vectors == 4) {
+      const typename E::Lanes near = __builtin_shuffle(E::load(at), E::load(at + kLanes), step.index);
+      const typename E::Lanes far = __builtin_shuffle(E::load(at + 2 * kLanes), E::load(at + 3 * kLanes), step.index);
+      return choose((step.index & static_cast<typename E::Integer>(2 * kLanes)) != 0, far, near);
+    }
   }
   typename E::Lanes picked{};
   for (int64_t i = 0; i < lanes; ++i) picked[i] = E::get(at + step.index[i]);
   return picked;
 }
 
-// The output samples of one block: sums in the order of the taps, divided by the block's divisor and the row's.
-template <class T, class S, bool kStreams>
-DU_INLINE void run_block(const Block<T>& block, const S* line, typename Arithmetic<T>::Scalar row_divisor, T* out) {
-  using E = Element<T, kManyLanes<T>>;
+// How a block is stored: past the caches; exactly its samples; or a whole vector, where there is room for it.
+enum Storing { kStreamed, kExact, kRoom };
+
+// The output samples of one block, from elements S to elements D: sums in the order of the taps, divided by the block's divisor and
+// the row's.
+template <class T, class S, class D, Storing kStoring>
+DU_INLINE void run_block(const Block<T>& block, const S* line, typename Arithmetic<T>::Scalar row_divisor, D* out) {
+  using E = Element<D, kManyLanes<T>>;
   using Lanes = typename E::Lanes;
   const S* origin = line + block.origin;
   Lanes sum{};
@@ -185,11 +197,15 @@ DU_INLINE void run_block(const Block<T>& block, const S* line, typename Arithmet
     for (int64_t k = 1; k < block.count; ++k) sum += pick<T, S>(block.steps[k], origin, block.lanes) * block.steps[k].weight;
   }
   if (block.has_divisor || row_divisor != 1) sum /= block.divisor * row_divisor;
+  if constexpr (kStoring == kRoom) {
+    E::store(out + block.out, sum);
+    return;
+  }
   if (block.lanes < kManyLanes<T>) {
-    T lanes[kManyLanes<T>];
+    D lanes[kManyLanes<T>];
     E::store(lanes, sum);
     for (int64_t i = 0; i < block.lanes; ++i) out[block.out + i] = lanes[i];
-  } else if constexpr (kStreams) {
+  } else if constexpr (kStoring == kStreamed) {
     E::stream(out + block.out, sum);
   } else {
     E::store(out + block.out, sum);
