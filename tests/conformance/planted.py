@@ -177,15 +177,9 @@ def zero_padding(right: Callable[..., Any], arguments: Arguments) -> Any:
 
 
 def first_of_repeated_positions(right: Callable[..., Any], arguments: Arguments) -> Any:
-    return right(
-        **(
-            arguments
-            | {
-                "input": arguments["input"].flatten(-2).flip(-1).view(arguments["input"].shape),
-                "indices": arguments["indices"].flatten(-2).flip(-1).view(arguments["indices"].shape),
-            }
-        )
-    )
+    """Samples and positions from the last to the first: what is written last then stood first."""
+    turned = {name: arguments[name].flip((-1, -2)) for name in ("input", "indices")}
+    return right(**(arguments | turned))
 
 
 def sums_in_bfloat16(right: Callable[..., Any], arguments: Arguments) -> Any:
@@ -254,6 +248,15 @@ def floored_ends(right: Callable[..., Any], arguments: Arguments) -> Any:
         for t, b in edges(rows, new_rows)
     ]
     return torch.stack(lines, -2)
+
+
+def extra_column_first(out: Tensor, arguments: Arguments) -> Tensor:
+    return out if pair("output_padding", arguments["output_padding"])[1] == 0 else out.roll(1, -1)
+
+
+def other_groups(arguments: Arguments) -> Tensor:
+    weight, groups = arguments["weight"], arguments["groups"]
+    return weight.roll(weight.shape[0] // groups, 0) if groups > 1 else weight
 
 
 BUGS = (
@@ -332,9 +335,6 @@ BUGS = (
         "conv2d",
         instead(padding=lambda a: "same_lower" if a["padding"] == "same" else a["padding"]),
     ),
-    Bug(
-        "output_padding at the wrong end",
-        "conv_transpose2d",
-        of_result(lambda y, a: y.flip(-1).flip(-1) if a["output_padding"] == 0 else y.roll(1, -1)),
-    ),
+    Bug("the extra column of output_padding at the left", "conv_transpose2d", of_result(extra_column_first)),
+    Bug("groups given each other's filters", "conv_transpose2d", instead(weight=other_groups)),
 )

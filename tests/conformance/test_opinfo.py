@@ -28,6 +28,15 @@ from downup import catalog
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning")
 
 BY_NAME = {suite.name: suite for suite in SUITES}
+# Samples of windows that overlap: of one position twice, torch gives each its gradient, and downup the one that was
+# kept. The samples of "max_unpool2d.grad" have none. The other suite is a gradient itself.
+OVERLAPPING = ("nn.functional.max_unpool2d", "max_pool2d_with_indices_backward")
+
+
+def named(suite: Suite) -> Any:
+    return pytest.param(suite, id=suite.name.removeprefix("nn.functional."))
+
+
 CASES = [
     pytest.param(suite, dtype, id=f"{suite.name.removeprefix('nn.functional.')}-{str(dtype)[6:]}")
     for suite in SUITES
@@ -138,19 +147,15 @@ def check_gradient(suite: Suite, sample: Any, about: str) -> None:
 @pytest.mark.parametrize(("suite", "dtype"), CASES)
 def test_every_sample_equals_torch(suite, dtype, is_long):
     """In a quick run one in thirteen of the 1,440 samples of max_pool2d."""
-    # A position that stands twice: its gradient differs on purpose; the `.grad` samples have none.
-    with_gradient = suite.name not in ("nn.functional.max_unpool2d", "max_pool2d_with_indices_backward")
     samples = [sample for sample in suite.samples(dtype) if skip_for(suite, sample) is None]
     assert samples
     for sample in samples[:: 13 if len(samples) > 1000 and not is_long else 1]:
-        check_sample(suite, sample, with_gradient)
+        check_sample(suite, sample, suite.name not in OVERLAPPING)
 
 
-@pytest.mark.parametrize("suite", [pytest.param(s, id=s.name.removeprefix("nn.functional.")) for s in SUITES])
+@pytest.mark.parametrize("suite", [named(s) for s in SUITES if s.name not in OVERLAPPING])
 def test_first_and_second_gradients_agree_with_finite_differences(suite, is_long):
     """Those of every tensor that torch gives a gradient; in a quick run those of a few samples, spread out."""
-    if suite.name in ("nn.functional.max_unpool2d", "max_pool2d_with_indices_backward"):
-        pytest.skip("windows overlap: samples of one value would have to move together")
     samples = [s for s in suite.samples(torch.float64, True) if skip_for(suite, s) is None]
     for sample in samples[:: 1 if is_long else max(len(samples) // 8, 1)]:
         x = sample.input
@@ -170,10 +175,7 @@ def test_first_and_second_gradients_agree_with_finite_differences(suite, is_long
         torch.autograd.gradgradcheck(call, leaves, fast_mode=not is_long)
 
 
-@pytest.mark.parametrize(
-    "suite",
-    [pytest.param(s, id=s.name.removeprefix("nn.functional.")) for s in SUITES if s.error_samples()],
-)
+@pytest.mark.parametrize("suite", [named(s) for s in SUITES if s.error_samples()])
 def test_what_torch_refuses_is_refused_with_a_fitting_type(suite):
     for error in suite.error_samples():
         sample = error.sample_input
