@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import platform
@@ -18,20 +17,8 @@ from downup import kernels
 
 Call = Callable[[], object]
 
-# From malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-
-
-def keep_memory() -> None:
-    """Let malloc keep what is freed, so that neither side pays for fresh pages: whoever came first would pay for both.
-
-    Large blocks then come from the heap too (no mmap), and the heap is never trimmed. The threshold for mmap
-    would not do: glibc takes at most 32 MB.
-    """
-    mallopt = ctypes.CDLL(None).mallopt
-    for name, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1)):
-        if mallopt(name, value) != 1:
-            raise OSError(f"mallopt({name}, {value}) failed; this needs the C library of GNU")
+# What the rounds of one case may take together.
+MOST_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,13 +40,19 @@ class Times:
 
 
 def in_turns(calls: Sequence[Call], rounds: int, round_seconds: float) -> list[Times]:
-    """Time each call in every round, the order reversed from round to round; short calls are repeated in a round."""
-    repeats = []
+    """Time each call in every round, the order reversed from round to round.
+
+    Short calls are repeated in a round; calls of seconds get fewer rounds.
+    """
+    repeats, once = [], 0.0
     for call in calls:
         call()
         start = time.perf_counter()
         call()
-        repeats.append(max(1, math.ceil(round_seconds / (time.perf_counter() - start))))
+        took = time.perf_counter() - start
+        once += took
+        repeats.append(max(1, math.ceil(round_seconds / took)))
+    rounds = max(3, min(rounds, int(MOST_SECONDS / once)))
     measured: list[list[float]] = [[] for _ in calls]
     order = list(range(len(calls)))
     for _ in range(rounds):
