@@ -65,12 +65,12 @@ def assert_near(
 class Weights:
     """A separable linear operator of torch in float64, taken apart: its weights along each axis.
 
-    The weight of a tap is read from an image that is 1 in one row and 0 elsewhere. `is_signed` operators have
-    weights of both signs, which sum to 1 along each axis.
+    The weight of a tap is read from an image that is 1 in one row and 0 elsewhere: exactly, where the weights of an
+    axis sum to 1 (`is_interpolation`, which may have weights of both signs); else but for a factor.
     """
 
-    def __init__(self, call: Call, in_size: tuple[int, int], is_signed: bool) -> None:
-        self.call, self.is_signed = call, is_signed
+    def __init__(self, call: Call, in_size: tuple[int, int], is_interpolation: bool) -> None:
+        self.call, self.is_interpolation = call, is_interpolation
         rows, columns = in_size
         eye = torch.eye(rows, dtype=torch.float64)
         self.rows = call(eye[None, :, :, None].expand(1, rows, rows, columns))[0, :, :, 0].T
@@ -83,17 +83,19 @@ class Weights:
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The exact result for `x` in float64, and the sums of |w x|."""
         x = x.double()
-        if not self.is_signed:
+        if not self.is_interpolation:
             return self.call(x), self.call(x.abs()).abs()
         return self.call(x), self.rows.abs() @ x.abs() @ self.columns.abs().T
 
     def backward(self, gradient: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """The exact gradient for the input of this shape, and the sums of |w g|."""
         gradient = gradient.double()
+        if self.is_interpolation:
+            # The transpose of what torch computes; its own gradient, antialiased, may be that of another factor.
+            exact = self.rows.T @ gradient @ self.columns
+            return exact, self.rows.abs().T @ gradient.abs() @ self.columns.abs()
         x = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
         (exact,) = torch.autograd.grad(self.call(x), x, gradient)
-        if self.is_signed:
-            return exact, self.rows.abs().T @ gradient.abs() @ self.columns.abs()
         (magnitude,) = torch.autograd.grad(self.call(x), x, gradient.abs())
         return exact, magnitude.abs()
 

@@ -217,7 +217,7 @@ def _interpolate(dice: Dice) -> Call:
         arguments["size"] = dice.number_or_pair(1, 40)
     else:
         factors = tuple(
-            dice.one(2, 3, 0.5, 1.5, round(math.exp(dice.numbers.normal(0, 0.6)), 3)) for _ in "rc"
+            dice.one(2, 3, 0.5, 1.5, 1.02, round(math.exp(dice.numbers.normal(0, 0.6)), 3)) for _ in "rc"
         )
         factors = tuple(max(f, 1.01 / n) for f, n in zip(factors, x.shape[2:], strict=True))
         arguments["scale_factor"] = factors if dice.chance(0.5) or factors[0] != factors[1] else factors[0]

@@ -122,8 +122,7 @@ def weights_of(suite: Suite, sample: Any) -> Weights:
     def call(x: torch.Tensor) -> torch.Tensor:
         return suite.theirs(x, *args, **kwargs)
 
-    is_signed = kwargs.get("mode") in ("bicubic", "lanczos")
-    return Weights(call, tuple(sample.input.shape[-2:]), is_signed)
+    return Weights(call, tuple(sample.input.shape[-2:]), suite.operator == "interpolate")
 
 
 def check_gradient(suite: Suite, sample: Any, about: str) -> None:

@@ -136,8 +136,7 @@ def in_float64(call: Call) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def weights_of(call: Call) -> Weights:
-    is_signed = call.arguments.get("mode") in ("bicubic", "lanczos")
-    return Weights(in_float64(call), tuple(call.x.shape[-2:]), is_signed)
+    return Weights(in_float64(call), tuple(call.x.shape[-2:]), call.operator == "interpolate")
 
 
 def compare(call: Call, ours: Any, theirs: Any) -> None:

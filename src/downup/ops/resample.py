@@ -367,7 +367,7 @@ def _sampling_plans(
     for i in (0, 1):
         # torch places samples by the factor it was given, not by the size that came of it.
         is_scaled = factors[i] is not None and not recompute_scale_factor
-        if mode == "bilinear" and not is_antialiased and coordinates is None and new[i] == old[i]:
+        if (mode == "bilinear" or is_antialiased) and coordinates is None and new[i] == old[i]:
             is_scaled = False  # as in torch, which copies an axis that keeps its size
         ratio = 1.0 / float(factors[i]) if is_scaled else -1.0
         places = coordinates or ("align_corners" if align_corners else "half_pixel")
