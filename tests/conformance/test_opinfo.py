@@ -122,7 +122,8 @@ def weights_of(suite: Suite, sample: Any) -> Weights:
     def call(x: torch.Tensor) -> torch.Tensor:
         return suite.theirs(x, *args, **kwargs)
 
-    return Weights(call, tuple(sample.input.shape[-2:]), suite.operator == "interpolate")
+    is_interpolation = suite.operator == "interpolate" and kwargs.get("mode") != "area"
+    return Weights(call, tuple(sample.input.shape[-2:]), is_interpolation)
 
 
 def check_gradient(suite: Suite, sample: Any, about: str) -> None:

@@ -29,7 +29,8 @@ from conformance.random_calls import GENERATORS, Call, Dice, spoiled
 from downup import catalog, ops
 
 SHARE_WRONG = 0.15
-REFUSALS = (ValueError, RuntimeError, TypeError, NotImplementedError, IndexError, ZeroDivisionError)
+# ArgumentError is a ValueError; the others are what torch and Python itself raise.
+REFUSALS = (ValueError, RuntimeError, TypeError, IndexError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ DIFFERENCES = (
         "torch",
         lambda call, refusal: call.arguments["mode"] == "lanczos" and "Lanczos" in str(refusal),
         "`interpolate` with lanczos: `antialias` left out, or corners aligned",
+    ),
+    Difference(
+        ("adaptive_avg_pool2d",),
+        "downup",
+        lambda call, refusal: call.x.dim() == 2,
+        "`adaptive_avg_pool2d` of rows and columns alone, to one sample",
     ),
     Difference(
         ("interpolate", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
@@ -136,7 +143,8 @@ def in_float64(call: Call) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def weights_of(call: Call) -> Weights:
-    return Weights(in_float64(call), tuple(call.x.shape[-2:]), call.operator == "interpolate")
+    is_interpolation = call.operator == "interpolate" and call.arguments["mode"] != "area"
+    return Weights(in_float64(call), tuple(call.x.shape[-2:]), is_interpolation)
 
 
 def compare(call: Call, ours: Any, theirs: Any) -> None:
