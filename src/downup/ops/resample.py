@@ -145,7 +145,7 @@ def lp_pool2d(
     kernel, apart = pair("kernel_size", kernel_size, 1), pair("dilation", dilation, 1)
     step = kernel if stride is None or stride in ((), []) else pair("stride", stride, 1)
     # Written out, also "same" counts in the mean, so that it adds nothing to the sum.
-    sides = pool_padding(padding, input.shape[-2:], kernel, step, apart)
+    sides = pool_padding(padding, (input.shape[-2], input.shape[-1]), kernel, step, apart)
     mean = avg_pool2d(input.pow(norm_type), kernel, step, sides, ceil_mode, dilation=apart)
     return (mean * (kernel[0] * kernel[1])).pow(1.0 / norm_type)
 
