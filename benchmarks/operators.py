@@ -221,7 +221,10 @@ def row_line(row: Row, unit: float) -> str:
     )
 
 
-HEADER = "operator | direction | shape | layout | type | threads | downup, {unit} | torch, {unit} | times faster | share of copy"
+HEADER = (
+    "operator | direction | shape | layout | type | threads | downup, {unit} | torch, {unit} | times faster | "
+    "share of copy"
+)
 
 INTRODUCTION = """# Benchmarks
 

@@ -14,6 +14,7 @@ namespace downup {
 #define DU_KERNELS_OF(isa)                                       \
   namespace isa {                                                \
   extern const SelectKernels select_kernels[kElementTypes];      \
+  extern const RearrangeKernel rearrange_kernels[kElementSizes]; \
   extern const ResampleKernel resample_kernels[kResampledTypes]; \
   }
 #ifdef DU_HAS_X86
@@ -41,10 +42,10 @@ struct Build {
 // Best first.
 constexpr Build kBuilds[] = {
 #ifdef DU_HAS_X86
-    {{"avx512", avx512::select_kernels, avx512::resample_kernels}, runs_avx512},
-    {{"avx2", avx2::select_kernels, avx2::resample_kernels}, runs_avx2},
+    {{"avx512", avx512::select_kernels, avx512::rearrange_kernels, avx512::resample_kernels}, runs_avx512},
+    {{"avx2", avx2::select_kernels, avx2::rearrange_kernels, avx2::resample_kernels}, runs_avx2},
 #endif
-    {{"plain", plain::select_kernels, plain::resample_kernels}, runs_always},
+    {{"plain", plain::select_kernels, plain::rearrange_kernels, plain::resample_kernels}, runs_always},
 };
 
 const Kernels* find(const char* name) {

@@ -1,6 +1,7 @@
 // The kernels of the instruction set in use.
 #pragma once
 
+#include "rearrange/plan.h"
 #include "resample/call.h"
 #include "select/call.h"
 
@@ -9,6 +10,7 @@ namespace downup {
 struct Kernels {
   const char* isa;
   const SelectKernels* select;     // [kElementTypes]
+  const RearrangeKernel* rearrange;  // [kElementSizes]
   const ResampleKernel* resample;  // [kResampledTypes]
 };
 

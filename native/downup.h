@@ -15,7 +15,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 /* declarations begin */
 
-enum { DU_OK = 0, DU_BAD_ARGUMENT = 1, DU_BAD_POSITION = 2, DU_OUT_OF_MEMORY = 3 };
+enum { DU_OK = 0, DU_BAD_ARGUMENT = 1, DU_BAD_POSITION = 2, DU_OUT_OF_MEMORY = 3, DU_UNSUPPORTED = 4 };
 
 enum { DU_FLOAT32 = 0, DU_FLOAT64 = 1, DU_BFLOAT16 = 2, DU_UINT8 = 3, DU_INT64 = 4 };
 
@@ -55,6 +55,9 @@ const char* du_isa_active(void);
  * not fight for the same cores; NULL goes back to the library's own. */
 void du_threads_borrow(void (*parallel)(void (*task)(void*), void* data, unsigned threads, unsigned flags));
 
+/* From now on large blocks that the process frees stay with it and are used again, instead of going back to the system. */
+int32_t du_reuse_memory(void);
+
 /* Number of output samples along one axis (0 row, 1 column), or -1 with an error. */
 int64_t du_window_out_size(int64_t in_size, const du_window* window, int32_t axis);
 
@@ -86,6 +89,18 @@ int32_t du_max_unpool2d(const du_view* in, const du_view* positions, const du_vi
  * later one replaced. */
 int32_t du_max_unpool2d_backward(const du_view* grad_out, const du_view* positions, const du_view* grad_in,
                                  const du_window* window, int64_t threads);
+
+/* rearrange: pixel_shuffle and pixel_unshuffle move every element as it is, of any of the types (of another type by one of the
+ * same size). Blocks of factor x factor pixels of the plane are channels of the other view, in one of two orders:
+ *   DU_CRD  channel (c * factor + y) * factor + x of the blocks is pixel (y, x) of channel c (PyTorch);
+ *   DU_DCR  channel (y * factor + x) * channels + c (TensorFlow; ONNX unless told otherwise). */
+enum { DU_CRD = 0, DU_DCR = 1 };
+
+/* in [n, c * factor * factor, h, w] -> out [n, c, h * factor, w * factor]. */
+int32_t du_pixel_shuffle(const du_view* in, const du_view* out, int64_t factor, int32_t order, int64_t threads);
+
+/* in [n, c, h * factor, w * factor] -> out [n, c * factor * factor, h, w]: its inverse, and its gradient. */
+int32_t du_pixel_unshuffle(const du_view* in, const du_view* out, int64_t factor, int32_t order, int64_t threads);
 
 /* resample: out[y][x] is the sum over taps of row_weight * column_weight * in, along the rows first. */
 

@@ -36,7 +36,7 @@ class Builder {
 
   void add(int64_t index, double weight) {
     // Weights are counted even where they are zero or merge with others: no arguments make a planner go on for ever.
-    is_long_ |= ++work_ > 4 * kMostTaps;
+    is_long_ |= ++work_ > 2 * kMostTaps;
     if (weight == 0 || !goes_on() || (count_ == capacity_ && !grow())) return;
     index_[count_] = static_cast<int32_t>(index);
     weight_[count_++] = weight;
@@ -48,7 +48,7 @@ class Builder {
     for (int64_t k = count_ - 1; k >= first; --k) {
       if (index_[k] == index) {
         weight_[k] += weight;
-        is_long_ |= ++work_ > 4 * kMostTaps;
+        is_long_ |= ++work_ > 2 * kMostTaps;
         return;
       }
     }
@@ -249,16 +249,15 @@ bool check_choice(int32_t value, int32_t choices, const char* name) {
   return !set_error(DU_BAD_ARGUMENT, "%s is %d; use 0 to %d", name, value, choices - 1);
 }
 
-bool check_sampling(const du_sampling* sampling) {
+bool check_sampling(const du_sampling* sampling, int64_t in_size) {
   if (!sampling) return !set_error(DU_BAD_ARGUMENT, "sampling is NULL");
   if (!check_choice(sampling->filter, DU_LANCZOS + 1, "filter") || !check_choice(sampling->coordinates, DU_ASYMMETRIC + 1, "coordinates") ||
       !check_choice(sampling->rounding, DU_ROUND_PREFER_CEIL + 1, "rounding")) {
     return false;
   }
-  // Beyond these, places are no longer whole numbers in double precision.
-  if (!(sampling->ratio <= 1e9) || !(fabs(sampling->cubic_coefficient) <= 1e3)) {
-    return !set_error(DU_BAD_ARGUMENT, "ratio is %g and cubic_coefficient %g; use a ratio up to 1e9 and a coefficient up to 1e3", sampling->ratio,
-                      sampling->cubic_coefficient);
+  if (!(sampling->ratio <= static_cast<double>(in_size)) || !(fabs(sampling->cubic_coefficient) <= 1e3)) {
+    return !set_error(DU_BAD_ARGUMENT, "ratio is %g and cubic_coefficient %g; use a ratio up to in_size, %lld, and a coefficient up to 1000",
+                      sampling->ratio, sampling->cubic_coefficient, static_cast<long long>(in_size));
   }
   return true;
 }
@@ -332,7 +331,7 @@ extern "C" du_taps* du_taps_binomial(int64_t in_size, int64_t count, int64_t str
 }
 
 extern "C" du_taps* du_taps_sampled(int64_t in_size, int64_t out_size, const du_sampling* sampling) {
-  if (!check_samples(in_size, "in_size") || !check_samples(out_size, "out_size") || !check_sampling(sampling)) return nullptr;
+  if (!check_samples(in_size, "in_size") || !check_samples(out_size, "out_size") || !check_sampling(sampling, in_size)) return nullptr;
   Builder taps(in_size, out_size);
   (sampling->filter == DU_NEAREST ? add_nearest : add_filtered)(taps, *sampling, in_size, out_size);
   return taps.finish();

@@ -55,6 +55,10 @@ SMALL_LIMITS = (-(2**31), -2, -1, 0, 1, 255, 256, 257, 2**30, 2**30 + 1, 2**31 -
 LIMITS = (*SMALL_LIMITS, -(2**63), -(2**62), 2**32, 2**61, 2**62, 2**63 - 1)
 
 
+class FaultError(Exception):
+    """What the library did wrong."""
+
+
 @dataclass
 class Block:
     """Memory with a view into it, and bytes around and between its elements that nobody may change."""

@@ -37,20 +37,19 @@ from fuzz_cases import (
     Array,
     Block,
     Case,
+    FaultError,
     from_bfloat16,
     make_case,
     to_bfloat16,
 )
+from fuzz_rearrange import judge_rearrangement, make_rearrangement
+from fuzz_resample import judge_resampling, make_resampling
 
 # Taps that the reference, which takes about a microsecond for each, may visit in one case.
 MOST_REFERENCE_TAPS = 1500
 
 # 256 calls take about a second; a call that hangs ends the run.
 MOST_SECONDS = 300
-
-
-class FaultError(Exception):
-    """What the library did wrong."""
 
 
 def call(case: Case) -> int:
@@ -340,6 +339,10 @@ def main() -> int:
         case = make_case(seed, arguments.only, isas)
         print(case, flush=True)
         judge_size_rule(case)
+        rearrangement = make_rearrangement(seed, arguments.only, isas)
+        print(f"{rearrangement}\nreturned {judge_rearrangement(rearrangement)}")
+        resampling = make_resampling(seed, arguments.only, isas)
+        print(f"{resampling}\nreturned {judge_resampling(resampling)}")
         print(f"returned {judge(case)}")
         return 0
     print(f"seed {seed}, {arguments.calls} calls from {arguments.first}, {', '.join(isas)}", flush=True)
@@ -379,6 +382,19 @@ def _judge_all(arguments: argparse.Namespace, seed: int, isas: list[str], trace:
                 if failures[kind] == 1:
                     print(f"FAILED: {failure}\n{case}")
                     print(f"again: python scripts/fuzz_native.py --seed {seed} --only {index}", flush=True)
+        others: tuple[tuple[str, Any, Any], ...] = (
+            ("rearrange", make_rearrangement, judge_rearrangement),
+            ("resample2d", make_resampling, judge_resampling),
+        )
+        for name, make, judge_other in others:
+            other = make(seed, index, isas)
+            operators[name] += 1
+            try:
+                codes[judge_other(other)] += 1
+            except FaultError as failure:
+                failures[f"{name}: {failure}"] += 1
+                print(f"FAILED: {failure}\n{other}")
+                print(f"again: python scripts/fuzz_native.py --seed {seed} --only {index}", flush=True)
         if failures and not arguments.all:
             return False
         if index % 256 == 0 and time.monotonic() > end:

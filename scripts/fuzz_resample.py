@@ -88,7 +88,7 @@ def _table(make: Maker, size: int, choose: Any) -> Taps:
         numbers = [choose((0, 1, 2, 3)), *(make.random.randrange(n) for n in (5, 6, 2, 2))]
         sampling = (
             *numbers,
-            choose((-1.0, -1.0, size / new, 0.0, make.random.uniform(0, 3))),
+            choose((-1.0, -1.0, size / new, 0.0, min(size, make.random.uniform(0, 3)))),
             choose((-0.75, -0.5)),
         )
         table = Taps(lib.du_taps_sampled(size, new, ffi.new("du_sampling *", sampling)))

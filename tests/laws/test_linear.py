@@ -61,15 +61,22 @@ def test_transposed_convolution_is_the_transpose_with_any_four_sides(
     )
 
 
-@given(pairs, st.integers(1, 3), st.integers(1, 3))
+@given(pairs, st.integers(1, 20), st.integers(1, 5), st.sampled_from(["CRD", "DCR"]), st.booleans())
 @laws
 def test_shuffle_is_inverse_and_transpose_of_unshuffle(
-    size: tuple[int, int], channels: int, factor: int
+    size: tuple[int, int], channels: int, factor: int, order: str, is_channels_last: bool
 ) -> None:
-    x = _random(2, channels, size[0] * factor, size[1] * factor)
-    y = _random(*ops.pixel_unshuffle(x, factor).shape)
-    assert torch.equal(ops.pixel_shuffle(ops.pixel_unshuffle(x, factor), factor), x)
-    _adjoint(lambda x: ops.pixel_unshuffle(x, factor), lambda y: ops.pixel_shuffle(y, factor), x, y)
+    layout = torch.channels_last if is_channels_last else torch.contiguous_format
+    x = _random(2, channels, size[0] * factor, size[1] * factor).contiguous(memory_format=layout)
+    y = _random(*ops.pixel_unshuffle(x, factor).shape).contiguous(memory_format=layout)
+    assert torch.equal(ops.pixel_shuffle(ops.pixel_unshuffle(x, factor, order=order), factor, order=order), x)
+    assert torch.equal(ops.pixel_unshuffle(ops.pixel_shuffle(y, factor, order=order), factor, order=order), y)
+    _adjoint(
+        lambda x: ops.pixel_unshuffle(x, factor, order=order),
+        lambda y: ops.pixel_shuffle(y, factor, order=order),
+        x,
+        y,
+    )
 
 
 @given(sizes, pairs, st.integers(1, 4))

@@ -13,6 +13,8 @@ from torch import Tensor
 from downup import geometry, ops
 from downup.errors import ArgumentError
 
+_PADDINGS = [0, 1, (2, 1), ((0, 1), (2, 0)), ((1, 1), (0, 3)), "valid", "same", "same_lower"]
+
 
 def _by_hand(image: np.ndarray, weight: np.ndarray, stride: Any, sides: Any, dilation: Any) -> np.ndarray:
     """Image [channels, rows, columns], weight [filters, channels, rows, columns]: one sum at a time."""
@@ -25,6 +27,90 @@ def _by_hand(image: np.ndarray, weight: np.ndarray, stride: Any, sides: Any, dil
         sample = padded[:, y * stride[0] + k * dilation[0], x * stride[1] + m * dilation[1]]
         out[f, y, x] += sample @ weight[f, :, k, m]
     return out
+
+
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # torch's words -> NumPy's
+
+
+@pytest.mark.parametrize("padding", _PADDINGS, ids=str)
+@pytest.mark.parametrize("mode", _MODES)
+def test_conv2d_takes_what_lies_outside_from_the_image(mode: str, padding: Any) -> None:
+    for seed in range(8):
+        draw, kernel, stride, dilation = _draw(seed)
+        size = (draw.choice([7, 8, 9, 13]), draw.choice([7, 8, 11]))
+        image = torch.randn(1, 4, *size, dtype=torch.float64)
+        weight = torch.randn(2, 4, *kernel, dtype=torch.float64)
+        sides = geometry.resolve_padding(padding, size, kernel, stride, dilation)
+        padded: Any = np.pad(image[0].numpy(), ((0, 0), *sides), mode=_MODES[mode])  # type: ignore[call-overload]
+        by_hand = _by_hand(padded, weight.numpy(), stride, ((0, 0), (0, 0)), dilation)
+        ours = ops.conv2d(image, weight, None, stride, padding, dilation, padding_mode=mode)
+        np.testing.assert_allclose(ours[0].numpy(), by_hand, rtol=0, atol=1e-12)
+        assert torch.equal(
+            ops.conv2d(image[0], weight, None, stride, padding, dilation, padding_mode=mode), ours[0]
+        )
+
+
+@pytest.mark.parametrize("mode", ["zeros", *_MODES])
+def test_padding_modes_are_those_of_torchs_module(mode: Any) -> None:
+    for seed in range(12):
+        draw, kernel, stride, dilation = _draw(seed)
+        groups = draw.choice([1, 2])
+        padding: Any = draw.choice([(draw.randint(0, 3), draw.randint(0, 3)), "same", "valid"])
+        if padding == "same":  # which torch knows at stride 1, and warns about where it is uneven
+            stride, kernel = (1, 1), (3, 5)
+        theirs = torch.nn.Conv2d(4, 6, kernel, stride, padding, dilation, groups, True, mode)
+        image = torch.randn(2, 4, draw.randint(7, 12), draw.randint(7, 12), requires_grad=True)
+        same = image.detach().clone().requires_grad_()
+        arguments = (theirs.weight, theirs.bias, stride, padding, dilation, groups)
+        out, expected = ops.conv2d(image, *arguments, padding_mode=mode), theirs(same)
+        torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
+        (out**2).sum().backward()  # type: ignore[no-untyped-call]
+        (expected**2).sum().backward()
+        assert image.grad is not None
+        torch.testing.assert_close(image.grad, same.grad, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_conv_transpose2d_reaches_torchs_sizes_with_groups_and_dilation(groups: int) -> None:
+    for seed in range(20):
+        draw, kernel, stride, dilation = _draw(seed)
+        padding = (draw.randint(0, 1), draw.randint(0, 1))
+        theirs = torch.nn.ConvTranspose2d(4, 6, kernel, stride, padding, 0, groups, True, dilation)
+        image = torch.randn(2, 4, draw.randint(4, 7), draw.randint(4, 7))
+        small = theirs(image).shape[2:]
+        size = tuple(n + draw.randint(0, s - 1) for n, s in zip(small, stride, strict=True))
+        expected = theirs(image, output_size=size)
+        ours = ops.conv_transpose2d(
+            image, theirs.weight, theirs.bias, stride, padding, 0, groups, dilation, output_size=size
+        )
+        assert torch.equal(ours, expected)
+        same = ops.conv_transpose2d(image, theirs.weight, theirs.bias, stride, "same", 0, groups, dilation)
+        assert same.shape[2:] == (image.shape[2] * stride[0], image.shape[3] * stride[1])
+
+
+def test_resize_conv2d_knows_groups_and_dilation() -> None:
+    image, weight = torch.randn(2, 4, 5, 4), torch.randn(6, 2, 3, 3)
+    for size in (None, (9, 7), (13, 4)):
+        ours = ops.resize_conv2d(image, weight, dilation=2, groups=2, output_size=size, mode="bilinear")
+        larger = torch.nn.functional.interpolate(
+            image, size, None if size else 2, mode="bilinear", align_corners=False
+        )
+        expected = torch.conv2d(larger, weight, None, 1, 2, 2, 2)
+        torch.testing.assert_close(ours, expected)
+
+
+def test_lines_and_volumes_are_sent_to_the_function_that_takes_them() -> None:
+    line, volume = torch.ones(1, 2, 9), torch.ones(1, 2, 5, 5, 5)
+    refused: list[tuple[Any, str]] = [
+        (lambda: ops.conv2d(line, torch.ones(3, 2, 3)), r"torch\.nn\.functional\.conv1d takes"),
+        (lambda: ops.conv2d(volume, torch.ones(3, 2, 3, 3, 3)), r"functional\.conv3d takes"),
+        (lambda: ops.conv2d(volume, torch.ones(3, 2, 3, 3)), r"functional\.conv3d takes"),
+        (lambda: ops.conv_transpose2d(line, torch.ones(2, 3, 3)), r"conv_transpose1d takes"),
+        (lambda: ops.conv_transpose2d(volume, torch.ones(2, 3, 3, 3, 3)), r"conv_transpose3d takes"),
+    ]
+    for call, words in refused:
+        with pytest.raises(ArgumentError, match=words):
+            call()
 
 
 def _transposed_by_hand(
@@ -46,9 +132,6 @@ def _draw(seed: int) -> tuple[random.Random, Any, Any, Any]:
     torch.manual_seed(seed)
     kernel = (draw.randint(1, 4), draw.randint(1, 4))
     return draw, kernel, (draw.randint(1, 3), draw.randint(1, 4)), (draw.randint(1, 2), draw.randint(1, 2))
-
-
-_PADDINGS = [0, 1, (2, 1), ((0, 1), (2, 0)), ((1, 1), (0, 3)), "valid", "same", "same_lower"]
 
 
 @pytest.mark.parametrize("padding", _PADDINGS, ids=str)
@@ -176,6 +259,9 @@ def test_wrong_arguments_are_refused_with_the_way_out() -> None:
         (lambda: ops.conv2d(torch.ones(1, 3, 5, 5), weight), "takes 2"),
         (lambda: ops.conv2d(image, weight, torch.ones(2)), r"use \(3,\)"),
         (lambda: ops.conv2d(image, weight, groups=2), "divides"),
+        (lambda: ops.conv2d(image, weight, padding=1, padding_mode="mirror"), '"circular"'),
+        (lambda: ops.conv2d(image, weight, padding=5, padding_mode="reflect"), "can make at most 4"),
+        (lambda: ops.conv2d(image, weight, padding=6, padding_mode="circular"), "can make at most 5"),
         (lambda: ops.conv2d(image, torch.ones(3, 2, 3)), "four dimensions"),
         (
             lambda: ops.conv_transpose2d(image, torch.ones(2, 3, 3, 3), stride=2, output_padding=2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import typer
@@ -89,6 +89,14 @@ def progress_bar(console: Console, doing: str) -> Iterator[Callable[[int, int, s
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(doing, total=1)
         yield lambda done, total, name: bar.update(task, completed=done, total=total)
+
+
+def keep_memory() -> None:
+    """Let a process that runs a network use its large blocks of memory again; where that cannot be, it is only slower."""
+    from downup.kernels import reuse_memory
+
+    with suppress(DownupError):
+        reuse_memory()
 
 
 def need_torch(command: str) -> None:

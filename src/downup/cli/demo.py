@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from downup.cli.console import fail, need_torch, output, progress_bar, say
+from downup.cli.console import fail, keep_memory, need_torch, output, progress_bar, say
 from downup.cli.evaluate import score_table
 from downup.training.config import TrainConfig
 from downup.training.progress import TableProgress, as_clock
@@ -56,6 +56,7 @@ def demo(
     Takes some minutes; stopped, the same command goes on.
     """
     need_torch("demo")
+    keep_memory()
     import dataclasses
 
     from downup.data import earth, lookup_baseline

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from downup.cli.console import need_torch, output, progress_bar, say, swatch, table
+from downup.cli.console import keep_memory, need_torch, output, progress_bar, say, swatch, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ def evaluate(
     Mean IoU, and for each class IoU, Dice and the F-score of its boundary.
     """
     need_torch("evaluate")
+    keep_memory()
     from downup.data import open_dataset
     from downup.errors import DataError
     from downup.prediction import score_dataset

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from downup.cli.console import need_torch, output, progress_bar, say, say_error
+from downup.cli.console import keep_memory, need_torch, output, progress_bar, say, say_error
 
 
 def predict(
@@ -35,6 +35,7 @@ def predict(
     A picture that cannot be read is named and left out, the others are labelled, and the exit status is 1.
     """
     need_torch("predict")
+    keep_memory()
     from downup.prediction import label_folder
     from downup.training import load_session, open_run
     from downup.training.results import read_classes

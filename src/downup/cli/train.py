@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from downup.cli.console import fail, need_torch, output, say
+from downup.cli.console import fail, keep_memory, need_torch, output, say
 from downup.networks.config import DOWNS, ENCODERS, MODELS, UPS
 from downup.training.config import AUGMENTATIONS, TrainConfig
 from downup.training.progress import TableProgress
@@ -162,6 +162,7 @@ def train(
     Killed at any moment, --resume goes on and ends with the same weights.
     """
     need_torch("train")
+    keep_memory()
     config = _config(context, run, resume)
     from downup.data import open_dataset
     from downup.training import train as train_network

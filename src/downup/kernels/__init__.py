@@ -60,6 +60,19 @@ def check(code: int) -> None:
         raise ArgumentError(ffi.string(lib.du_last_error()).decode())
 
 
+def reuse_memory() -> None:
+    """Keep large blocks of memory that are freed, to use them again; from now on, in the whole process.
+
+    Otherwise every large tensor is mapped anew, page by page: more than a kernel takes to fill it. The price is that
+    the process never shrinks; see docs/memory.md.
+
+    Raises:
+        DownupError: the C library of this system is not glibc.
+    """
+    if lib.du_reuse_memory():
+        raise DownupError(ffi.string(lib.du_last_error()).decode())
+
+
 def available_isas() -> list[str]:
     """The instruction sets that were built and run here, best first."""
     names: list[str] = []

@@ -123,6 +123,32 @@ def max_unpool2d_backward(grad_out: Array, positions: Array, window: Window) -> 
     return grad_in
 
 
+def _block_channel(c: int, y: int, x: int, channels: int, factor: int, order: str) -> int:
+    """The channel of the blocks that holds pixel (y, x) of each block of channel c."""
+    return (c * factor + y) * factor + x if order == "CRD" else (y * factor + x) * channels + c
+
+
+def pixel_shuffle(x: Array, factor: int, order: str = "CRD") -> Array:
+    """Channels laid out as blocks of pixels, sample by sample."""
+    batch, blocks, rows, columns = x.shape
+    channels = blocks // factor**2
+    out = np.empty((batch, channels, rows * factor, columns * factor), x.dtype)
+    for n, c, row, column in np.ndindex(*out.shape):
+        (i, down), (j, right) = divmod(row, factor), divmod(column, factor)
+        out[n, c, row, column] = x[n, _block_channel(c, down, right, channels, factor, order), i, j]
+    return out
+
+
+def pixel_unshuffle(x: Array, factor: int, order: str = "CRD") -> Array:
+    """Blocks of pixels as channels, sample by sample."""
+    batch, channels, rows, columns = x.shape
+    out = np.empty((batch, channels * factor**2, rows // factor, columns // factor), x.dtype)
+    for n, c, row, column in np.ndindex(*x.shape):
+        (i, down), (j, right) = divmod(row, factor), divmod(column, factor)
+        out[n, _block_channel(c, down, right, channels, factor, order), i, j] = x[n, c, row, column]
+    return out
+
+
 def resample2d(x: Array, rows: Any, columns: Any) -> Array:
     """Each output sample as its sum over the taps of its row and its column (two `downup.taps.Taps`), in double."""
     out = np.zeros((*x.shape[:2], rows.out_size, columns.out_size))

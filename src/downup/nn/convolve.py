@@ -7,9 +7,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-# Bound here: torch.nn.functional.pad may be replaced at run time.
-from torch.nn.functional import pad as _pad
-
 from downup import ops
 from downup.errors import ArgumentError
 from downup.geometry import Padding, pair, resolve_padding
@@ -53,14 +50,16 @@ class Conv2d(torch.nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[batch, in_channels, rows, columns] -> [batch, out_channels, new_rows, new_columns]."""
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            size = input.shape[-2], input.shape[-1]
-            (top, bottom), (left, right) = resolve_padding(
-                padding, size, self.kernel_size, self.stride, self.dilation
-            )
-            input, padding = _pad(input, [left, right, top, bottom], mode=self.padding_mode), 0
-        return ops.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return ops.conv2d(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            padding_mode=self.padding_mode,
+        )
 
 
 class ConvTranspose2d(torch.nn.ConvTranspose2d):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch import constant_pad_nd as _pad
 from torch import conv2d as _conv2d
 from torch import conv_transpose2d as _conv_transpose2d
+from torch.nn.functional import pad as _pad_with
 
 from downup.errors import ArgumentError
 from downup.geometry import (
@@ -21,6 +22,7 @@ from downup.geometry import (
     resolve_transposed_padding,
     window_out_size,
 )
+from downup.geometry.arguments import AXES
 from downup.ops.resample import interpolate
 
 
@@ -32,13 +34,15 @@ def conv2d(
     padding: Padding = 0,
     dilation: Any = 1,
     groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
 ) -> Tensor:
     """Weigh each window of the image with learned filters; with a stride, a learned way down.
 
     out = floor((n + before + after - dilation * (kernel - 1) - 1) / stride) + 1 along each axis.
 
-    Convention: zeros outside the image. "same" gives ceil(n / stride) samples at any stride, with the odd
-    pixel of padding at the bottom and right ("same_lower": at the top and left).
+    Convention: outside the image are zeros, or what `padding_mode` says. "same" gives ceil(n / stride) samples
+    at any stride, with the odd pixel of padding at the bottom and right ("same_lower": at the top and left).
 
     Args:
         input: [batch, in_channels, rows, columns] or [in_channels, rows, columns].
@@ -47,6 +51,9 @@ def conv2d(
         stride, dilation: a number or (rows, columns), at least 1.
         padding: a number, (rows, columns), ((top, bottom), (left, right)), "valid", "same" or "same_lower".
         groups: channels are split into so many independent convolutions.
+        padding_mode: what lies outside: "zeros", "reflect" (the image mirrored at its outermost samples; the
+            padding must be smaller than the image), "replicate" (the outermost sample) or "circular" (the image
+            again; the padding at most as large).
 
     Returns:
         [batch, filters, new_rows, new_columns], dtype of `input` (the lower one under autocast).
@@ -62,15 +69,40 @@ def conv2d(
               [6., 4.]]]])
     """
     step, apart = pair("stride", stride, 1), pair("dilation", dilation, 1)
-    _check_images("input", input)
+    _check_dimensions("conv", input, weight)
     _check_weight(input, weight, bias, groups, in_channels=weight.shape[1] * groups, filters=weight.shape[0])
     size, kernel = (input.shape[-2], input.shape[-1]), (weight.shape[2], weight.shape[3])
     sides = resolve_padding(padding, size, kernel, step, apart)
     window_out_size(size[0], kernel[0], step[0], sides[0], apart[0], axis="rows")
     window_out_size(size[1], kernel[1], step[1], sides[1], apart[1], axis="columns")
+    if padding_mode != "zeros":
+        return _conv2d(_pad_outside(input, sides, padding_mode), weight, bias, step, (0, 0), apart, groups)
     varies = padding in ("same", "same_lower") and step != (1, 1) and _is_symbolic(size)
     input, symmetric = _pad_uneven(input, sides, varies)
     return _conv2d(input, weight, bias, step, symmetric, apart, groups)
+
+
+# How many samples fewer than the image has each mode can make of it; None: any number.
+_SHORT_OF_IMAGE = {"reflect": 1, "replicate": None, "circular": 0}
+
+
+def _pad_outside(input: Tensor, sides: Sides, padding_mode: str) -> Tensor:
+    """The image with samples of its own around it."""
+    if padding_mode not in _SHORT_OF_IMAGE:
+        raise ArgumentError(
+            f'padding_mode is {padding_mode!r}; use "zeros", "reflect", "replicate" or "circular"'
+        )
+    short = _SHORT_OF_IMAGE[padding_mode]
+    for axis, length, around in zip(AXES, input.shape[-2:], sides, strict=True):
+        if short is not None and isinstance(length, int) and max(around) > length - short:
+            raise ArgumentError(
+                f"padding is {around} along {length} {axis}, but padding_mode {padding_mode!r} can make at most "
+                f'{length - short}; use less, or padding_mode "replicate"'
+            )
+    (top, bottom), (left, right) = sides
+    images = input if input.dim() == 4 else input.unsqueeze(0)
+    padded = _pad_with(images, [left, right, top, bottom], mode=padding_mode)
+    return padded if input.dim() == 4 else padded[0]
 
 
 def _is_symbolic(size: tuple[int, int]) -> bool:
@@ -131,7 +163,7 @@ def conv_transpose2d(
     tensor([[[[1., 1., 2., 1., 1.]]]])
     """
     step, apart = pair("stride", stride, 1), pair("dilation", dilation, 1)
-    _check_images("input", input)
+    _check_dimensions("conv_transpose", input, weight)
     _check_weight(input, weight, bias, groups, in_channels=weight.shape[0], filters=weight.shape[1] * groups)
     size, kernel = (input.shape[-2], input.shape[-1]), (weight.shape[2], weight.shape[3])
     sides, extra = resolve_transposed_padding(padding, size, kernel, step, apart, output_padding, output_size)
@@ -196,19 +228,25 @@ def resize_conv2d(
     return conv2d(larger_image, weight, bias, 1, padding, dilation, groups)
 
 
-def _check_images(name: str, images: Tensor) -> None:
-    if images.dim() not in (3, 4):
+def _check_dimensions(name: str, images: Tensor, weight: Tensor) -> None:
+    """Images and filters of two dimensions; for others, the function of torch that takes them."""
+    if weight.dim() == 4 and images.dim() in (3, 4):
+        return
+    dimensions = weight.dim() - 2 if weight.dim() in (3, 5) else {2: 1, 5: 3}.get(images.dim())
+    elsewhere = f"; torch.nn.functional.{name}{dimensions}d takes those of {dimensions}" if dimensions else ""
+    if weight.dim() != 4:
         raise ArgumentError(
-            f"{name} has shape {tuple(images.shape)}; use [batch, channels, rows, columns] "
-            f"or [channels, rows, columns]"
+            f"weight has shape {tuple(weight.shape)}; {name}2d needs four dimensions{elsewhere}"
         )
+    raise ArgumentError(
+        f"input has shape {tuple(images.shape)}; use [batch, channels, rows, columns] or "
+        f"[channels, rows, columns]{elsewhere}"
+    )
 
 
 def _check_weight(
     input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, *, in_channels: int, filters: int
 ) -> None:
-    if weight.dim() != 4:
-        raise ArgumentError(f"weight has shape {tuple(weight.shape)}; use four dimensions")
     if groups < 1 or filters % groups or in_channels % groups:
         raise ArgumentError(
             f"groups is {groups}; use a number that divides the {in_channels} input channels and "
