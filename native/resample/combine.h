@@ -31,6 +31,24 @@ struct WeightedTaps {
   }
 };
 
+// 1 / number where that is exact, for then a product gives the bits of a division in a fraction of its time; else 0.
+DU_INLINE float exact_inverse(float number) {
+  const uint32_t bits = bit_cast<uint32_t>(number), exponent = bits >> 23;
+  return (bits & 0x7fffffu) == 0 && exponent > 1 && exponent < 253 ? bit_cast<float>(0x7f000000u - bits) : 0;
+}
+DU_INLINE double exact_inverse(double number) {
+  const uint64_t bits = bit_cast<uint64_t>(number), exponent = bits >> 52;
+  return (bits & 0xfffffffffffffu) == 0 && exponent > 1 && exponent < 2045 ? bit_cast<double>(0x7fe0000000000000u - bits) : 0;
+}
+
+// Divides kVectors vectors by one number.
+template <int64_t kVectors, class Lanes, class Scalar>
+DU_INLINE void divide_all(Lanes* sum, Scalar divisor) {
+  if (divisor == 1) return;
+  const Scalar inverse = exact_inverse(divisor);
+  for (int64_t v = 0; v < kVectors; ++v) sum[v] = inverse != 0 ? sum[v] * (Lanes{} + inverse) : sum[v] / (Lanes{} + divisor);
+}
+
 template <class Scalar>
 DU_INLINE bool is_one_sample(const TapList<Scalar>& taps) {
   return taps.count == 1 && taps.weight[0] == 1 && taps.divisor == 1;
@@ -51,8 +69,8 @@ DU_INLINE void combine_vectors(const S* from, int64_t stride, const TapList<type
       sum[v] = k == 0 ? product : sum[v] + product;
     }
   }
+  divide_all<kVectors>(sum, taps.divisor);
   for (int64_t v = 0; v < kVectors; ++v) {
-    if (taps.divisor != 1) sum[v] /= typename Source::Lanes{} + taps.divisor;
     if constexpr (kStreams) {
       Target::stream(to + v * kLanes, sum[v]);
     } else {
@@ -104,8 +122,8 @@ DU_INLINE void combine_window_vectors(const T* from, int64_t down, int64_t right
     }
     for (int64_t v = 0; v < kVectors; ++v) sum[v] = m == 0 ? part[v] * column_weight : sum[v] + part[v] * column_weight;
   }
+  divide_all<kVectors>(sum, columns.divisor);
   for (int64_t v = 0; v < kVectors; ++v) {
-    if (columns.divisor != 1) sum[v] /= Lanes{} + columns.divisor;
     if constexpr (kStreams) {
       E::stream(to + v * kLanes, sum[v]);
     } else {

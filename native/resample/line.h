@@ -21,12 +21,12 @@ struct Step {
 template <class T>
 struct Block {
   using E = Element<T, kManyLanes<T>>;
-  typename E::Lanes divisor;
+  typename E::Lanes divisor, inverse;  // the inverse only where it is exact in every lane
   const Step<T>* steps;
   int64_t count, out, lanes;  // number of steps; the output samples out, out + 1, ..., out + lanes - 1
   int64_t origin;             // in the line
   int64_t begin, end;         // the part of the line that is read, whole vectors included
-  bool is_ragged, has_divisor;
+  bool is_ragged, has_divisor, has_inverse;
 };
 
 // An axis whose samples may hold `inner` elements each (the channels of a narrow channels-last image).
@@ -117,6 +117,11 @@ class LinePlan {
         ++sample;
       }
     }
+    block.has_inverse = true;
+    for (int64_t i = 0; i < kLanes; ++i) {
+      block.inverse[i] = exact_inverse(block.divisor[i]);
+      block.has_inverse &= block.inverse[i] != 0;
+    }
     for (int64_t k = 0; k < block.count; ++k) {
       int64_t index[kLanes], low = INT64_MAX, high = 0;
       Step<T>& step = steps[k];
@@ -132,8 +137,10 @@ class LinePlan {
       const int64_t reach = high - low;
       step.vectors = reach < 2 * kLanes ? 2 : reach < 4 * kLanes && axis.in() >= 4 * kLanes ? 4 : 0;
       // Whole vectors are read where they end inside the line, if it is long enough.
-      const int64_t most = axis.in() - step.vectors * kLanes;
+      const int64_t most = axis.in() - step.vectors * kLanes, whole = low / kLanes * kLanes;
       if (low > most) low = most > 0 ? most : 0;
+      // Vectors that begin as the line does lie in one cache line each, and several steps share them.
+      if (step.vectors == 2 && whole <= low && high - whole < 2 * kLanes) low = whole;
       step.offset = low - block.origin;
       for (int64_t i = 0; i < block.lanes; ++i) {
         if (k < taps[i]) step.index[i] = static_cast<typename E::Integer>(index[i] - low);
@@ -196,7 +203,10 @@ DU_INLINE void run_block(const Block<T>& block, const S* line, typename Arithmet
     sum = pick<T, S>(block.steps[0], origin, block.lanes) * block.steps[0].weight;
     for (int64_t k = 1; k < block.count; ++k) sum += pick<T, S>(block.steps[k], origin, block.lanes) * block.steps[k].weight;
   }
-  if (block.has_divisor || row_divisor != 1) sum /= block.divisor * row_divisor;
+  if (block.has_divisor || row_divisor != 1) {
+    const auto row_inverse = exact_inverse(row_divisor);
+    sum = block.has_inverse && row_inverse != 0 ? sum * (block.inverse * row_inverse) : sum / (block.divisor * row_divisor);
+  }
   if constexpr (kStoring == kRoom) {
     E::store(out + block.out, sum);
     return;
