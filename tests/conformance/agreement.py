@@ -106,12 +106,12 @@ def _taps(rows: int, columns: int) -> int:
 
 
 def _slack(weights: Weights, x: Tensor) -> float:
-    """torch's own error in float64: where it reads lies a few roundings of the size of the image off."""
+    """torch's own error in float64: its sums, and where it reads, a few roundings of the size of the image off."""
     if x.numel() == 0:
         return 0.0
     sizes = max(*weights.rows.shape, *weights.columns.shape)
     return (
-        (4 * sizes + 2 * weights.taps)
+        (8 * sizes + 8 * weights.taps + 64)
         * UNIT[torch.float64]
         * float(x.double().nan_to_num(0, 0, 0).abs().max())
     )
