@@ -208,6 +208,17 @@ def test_interpolation_equals_torch(mode: str, antialias: bool) -> None:
             torch.testing.assert_close(ours, theirs, rtol=0, atol=0 if "nearest" in mode else 1e-13)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "lanczos"])
+def test_an_axis_that_keeps_its_size_is_copied_where_torch_does_whatever_its_factor(mode: str) -> None:
+    x = torch.randn(1, 2, 9, 8, dtype=torch.float64)
+    for antialias in (False, True)[mode == "lanczos" :]:
+        for factors in ((1.05, 1.05), (1.05, 2), (2, 1.05)):
+            given = {"scale_factor": factors, "mode": mode, "antialias": antialias}
+            torch.testing.assert_close(
+                ops.interpolate(x, **given), torch.nn.functional.interpolate(x, **given)
+            )
+
+
 def test_nearest_modes_read_the_samples_that_torch_reads() -> None:
     # Channels-last: on ties of "nearest-exact" torch's channels-first kernel does not agree with itself.
     for seed in range(300):

@@ -28,7 +28,9 @@ def max_pool2d(x: Tensor, window: Window, out_size: tuple[int, int], compact: bo
         reach = (out_size[i] - 1) * window.stride[i] + window.dilation[i] * (window.size[i] - 1) + 1
         extra += [window.pad_before[i], reach - window.pad_before[i] - x.shape[2 + i]]
     lowest = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-    padded = _pad(x, extra, lowest)
+    # torch counts the samples of an image in the type of its samples: 16 bits and fewer are too few for that.
+    is_short = not x.is_floating_point() and x.dtype.itemsize < 4
+    padded = _pad(x.int() if is_short else x, extra, lowest)
     pooled, flat = _pool(padded, window.size, window.stride, 0, window.dilation)
     y = torch.div(flat, padded.shape[3], rounding_mode="floor") - window.pad_before[0]
     at = flat % padded.shape[3] - window.pad_before[1]
@@ -47,6 +49,7 @@ def max_pool2d(x: Tensor, window: Window, out_size: tuple[int, int], compact: bo
         positions = (tap_y * window.size[1] + tap_x).masked_fill(is_empty, 0).to(torch.uint8)
     else:
         positions = (y * columns + at).masked_fill(is_empty, -1)
+    pooled = pooled.to(x.dtype)
     return pooled.contiguous(memory_format=layout), positions.contiguous(memory_format=layout)
 
 

@@ -127,7 +127,7 @@ def lp_pool2d(
     Args:
         input: [batch, channels, rows, columns] or [channels, rows, columns], floating.
         norm_type: the power, not 0; 1 sums, 2 takes the Euclidean norm.
-        kernel_size, stride, padding, ceil_mode, dilation: as for `avg_pool2d`.
+        kernel_size, stride, padding, ceil_mode, dilation: as for `avg_pool2d`; padding counts as zeros, "same" too.
 
     Returns:
         [batch, channels, new_rows, new_columns], dtype of `input`.
@@ -142,8 +142,11 @@ def lp_pool2d(
     """
     if norm_type == 0:
         raise ArgumentError("norm_type is 0; use another power, such as 2")
-    kernel = pair("kernel_size", kernel_size, 1)
-    mean = avg_pool2d(input.pow(norm_type), kernel_size, stride, padding, ceil_mode, dilation=dilation)
+    kernel, apart = pair("kernel_size", kernel_size, 1), pair("dilation", dilation, 1)
+    step = kernel if stride is None or stride in ((), []) else pair("stride", stride, 1)
+    # Written out, also "same" counts in the mean, so that it adds nothing to the sum.
+    sides = pool_padding(padding, (input.shape[-2], input.shape[-1]), kernel, step, apart)
+    mean = avg_pool2d(input.pow(norm_type), kernel, step, sides, ceil_mode, dilation=apart)
     return (mean * (kernel[0] * kernel[1])).pow(1.0 / norm_type)
 
 
@@ -364,6 +367,8 @@ def _sampling_plans(
     for i in (0, 1):
         # torch places samples by the factor it was given, not by the size that came of it.
         is_scaled = factors[i] is not None and not recompute_scale_factor
+        if (mode == "bilinear" or is_antialiased) and coordinates is None and new[i] == old[i]:
+            is_scaled = False  # as in torch, which copies an axis that keeps its size
         ratio = 1.0 / float(factors[i]) if is_scaled else -1.0
         places = coordinates or ("align_corners" if align_corners else "half_pixel")
         if align_corners and is_antialiased:
@@ -428,7 +433,11 @@ def _check_rules(
 def _composed_interpolate(x: Tensor, *arguments: Any) -> Tensor:
     rows, columns = _sampling_plans(x.shape[2:], *arguments)
     # torch knows neither the rules of other frameworks nor, on the CPU, all modes for half types.
-    is_known = x.device.type != "cpu" or not x.dtype.is_floating_point or arguments[2].startswith("nearest")
+    is_known = (
+        x.device.type != "cpu"
+        or not x.dtype.is_floating_point
+        or arguments[2] in ("nearest", "nearest-exact", "area")
+    )
     if is_known and arguments[-4:] == (None,) * 4 and arguments[2] != "lanczos":
         return _interpolate(x, *arguments[:-4])
     return _composed.by_matrices(x, rows, columns)
