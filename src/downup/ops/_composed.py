@@ -121,7 +121,7 @@ def _places(positions: Tensor, window: Window, size: Any, *, is_pooling: bool) -
 
 def _lined(planes: Tensor) -> Tensor:
     """[n, c, rows * columns]; not by `flatten`, which batched gradients do not know."""
-    return planes.reshape(*planes.shape[:2], -1)
+    return planes.reshape(*planes.shape[:2], planes.shape[2] * planes.shape[3])
 
 
 def _put(values: Tensor, flat: Tensor, size: Any, like: Tensor) -> Tensor:
