@@ -22,23 +22,24 @@ _SUBMODULES = frozenset(
         "nn",
         "ops",
         "prediction",
+        "taps",
         "training",
     }
 )
 
-# Functions of the package itself, and where they are.
-_FUNCTIONS = {"reuse_memory": "downup.kernels"}
+# Names of the package itself, and where they are.
+_NAMES = {"Taps": "downup.taps", "reuse_memory": "downup.kernels"}
 
-__all__ = ["__version__", *sorted(_SUBMODULES), *_FUNCTIONS]
+__all__ = ["__version__", *sorted(_SUBMODULES), *_NAMES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES, *_FUNCTIONS})
+    return sorted({*globals(), *_SUBMODULES, *_NAMES})
