@@ -180,7 +180,10 @@ def batched(input: Tensor, may_be_single: bool = True) -> tuple[Tensor, bool]:
         raise ArgumentError(f"input has shape {tuple(input.shape)}; use {shapes}")
     if input.layout is not torch.strided:
         raise ArgumentError(f"input has layout {input.layout}; use input.to_dense()")
-    # A symbolic size is known to be positive.
-    if any(isinstance(size, int) and size < 1 for size in input.shape[-3:]):
-        raise ArgumentError(f"input has shape {tuple(input.shape)}; use at least 1 channel, row and column")
+    for size in input.shape[-3:]:
+        # A symbolic size is known to be positive.
+        if isinstance(size, int) and size < 1:
+            raise ArgumentError(
+                f"input has shape {tuple(input.shape)}; use at least 1 channel, row and column"
+            )
     return (input, False) if input.dim() == 4 else (input.unsqueeze(0), True)

@@ -72,14 +72,19 @@ class _Resample(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         rows, columns = ctx.taps
-        return resample_eagerly(grad, rows.transposed, columns.transposed), None, None
+        run = _run_eagerly if is_native(grad, RESAMPLED) else compose_resample
+        return run(grad, rows.transposed, columns.transposed), None, None
 
 
-def resample_eagerly(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
+# The C function: `apply` itself asks about transforms first, which no tensor that comes here is under.
+_apply: Any = super(torch.autograd.Function, _Resample).apply  # type: ignore[misc]
+
+
+def _run_eagerly(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """A call outside all tracing, recorded where gradients are wanted."""
     if x.requires_grad and torch.is_grad_enabled():
-        return _Resample.apply(x, rows, columns)  # type: ignore[no-any-return, no-untyped-call]
-    return run_resample(x, rows, columns) if is_native(x, RESAMPLED) else compose_resample(x, rows, columns)
+        return _apply(x, rows, columns)  # type: ignore[no-any-return]
+    return run_resample(x, rows, columns)
 
 
 @lru_cache(maxsize=4096)
@@ -96,8 +101,11 @@ def resample(
     `composed(x, *arguments)` does it for devices and types without a kernel.
     """
     if is_native(x, RESAMPLED):
-        rows, columns = _taps_for(plans, (x.shape[2], x.shape[3]), *map(_hashable, arguments))
-        return resample_eagerly(x, rows, columns)
+        try:
+            rows, columns = _taps_for(plans, x.shape[2:], *arguments)
+        except TypeError:  # a list cannot be a key
+            rows, columns = _taps_for(plans, x.shape[2:], *map(_hashable, arguments))
+        return _run_eagerly(x, rows, columns)
     if x.device.type in ("cpu", "meta") and x.dtype in RESAMPLED and not is_transformed(x):
         row_plan, column_plan = plans((x.shape[2], x.shape[3]), *arguments)
         return torch.ops.downup.resample2d(x, *row_plan, *column_plan, False)  # type: ignore[no-any-return]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from downup import kernels
-from downup.ops._native import packed, threads, view
+from downup.ops._native import empty, packed, threads, view
 from downup.taps import Taps
 
 RESAMPLED = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.uint8})
@@ -16,7 +16,7 @@ def run_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """[n, c, rows.in_size, columns.in_size] -> [n, c, rows.out_size, columns.out_size], no gradient."""
     x, layout = packed(x)
     shape = (x.shape[0], x.shape[1], rows.out_size, columns.out_size)
-    out = torch.empty(shape, dtype=x.dtype, memory_format=layout)
+    out = empty(shape, x.dtype, layout)
     kernels.check(kernels.lib.du_resample2d(view(x), view(out), rows.native, columns.native, threads()))
     return out
 
