@@ -77,7 +77,7 @@ class _Resample(torch.autograd.Function):
 
 
 # The C function: `apply` itself asks about transforms first, which no tensor that comes here is under.
-_apply: Any = super(torch.autograd.Function, _Resample).apply  # type: ignore[misc]
+_apply: Any = super(torch.autograd.Function, _Resample).apply
 
 
 def _run_eagerly(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
