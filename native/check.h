@@ -40,7 +40,7 @@ bool check_threads(int64_t threads);
 // The stride of an axis of one element says nothing; 1 fits every fast path and overflows nowhere.
 void copy_strides(const du_view& view, int64_t* strides);
 
-// From here on, what a call writes is out of a core's cache before the next layer reads it.
-constexpr int64_t kStreamedBytes = int64_t{16} << 20;
+// Whether to write an output of so many bytes past the caches; in memory.cpp.
+bool is_streamed(int64_t bytes);
 
 }  // namespace downup

@@ -174,7 +174,7 @@ void run(const du_view& blocks, const du_view& plane, int64_t factor, int32_t or
   plan.outer_count = loops.count;
   for (int i = 0; i < loops.count; ++i) plan.outer[i] = loops.all[i];
   const Span span = span_of(is_up ? plane : blocks);
-  plan.streams = span.end - span.begin >= kStreamedBytes && has_whole_lines(plan, bytes);
+  plan.streams = is_streamed(span.end - span.begin) && has_whole_lines(plan, bytes);
   active_kernels().rearrange[bytes == 8 ? 3 : bytes == 4 ? 2 : bytes == 2 ? 1 : 0](plan, threads);
 }
 
