@@ -43,7 +43,7 @@ from fuzz_cases import (
     to_bfloat16,
 )
 from fuzz_rearrange import judge_rearrangement, make_rearrangement
-from fuzz_resample import judge_resampling, make_resampling
+from fuzz_resample import judge_far, judge_resampling, make_resampling
 
 # Taps that the reference, which takes about a microsecond for each, may visit in one case.
 MOST_REFERENCE_TAPS = 1500
@@ -364,6 +364,7 @@ def main() -> int:
 def _judge_rest(seed: int, isas: list[str]) -> None:
     judge_names()
     judge_extremes()
+    judge_far(seed, isas)
     judge_threads(seed)
     judge_streams(seed, isas)
 

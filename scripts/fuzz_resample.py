@@ -150,6 +150,31 @@ def _spoil(make: Maker, call: Resampling) -> None:
         view.sizes[axis] = make.random.choice([-1, 2**31, view.sizes[axis] + 1, *([0] if axis else [])])
 
 
+def judge_far(seed: int, isas: list[str]) -> None:
+    """Windows wider than a line of the kernel, output samples without a tap, and tables that are too long."""
+    for index, isa in enumerate(isas * 4):
+        make = Maker(seed, (1 << 37) + index)
+        channels, columns = ((1, 9000), (3, 5000), (32, 700), (2100, 12))[index // len(isas)]
+        table = Taps(lib.du_taps_adaptive(columns, 1 + index % 3))
+        rows = (
+            Taps(lib.du_taps_adaptive(2, 1)).transposed
+            if index % 2
+            else Taps(lib.du_taps_binomial(2, 3, 1, 1))
+        )
+        element = make.random.choice((FLOAT32, FLOAT64, BFLOAT16, UINT8))
+        given, out = (
+            make.block([1, channels, r, c], element, i == 1)
+            for i, (r, c) in enumerate(((rows.in_size, columns), (rows.out_size, table.out_size)))
+        )
+        call = Resampling(isa, 2, given, out, [rows, table])
+        call.arguments = [given.view(), out.view(), rows.native, table.native, 2]
+        call.wild = make.random
+        judge_resampling(call)
+    window = ffi.new("du_window *", ([2**20] * 2, [1] * 2, [2**19] * 2, [2**19] * 2, [1] * 2))
+    if lib.du_taps_window(2**20, window, 0, 0, 0.0) != ffi.NULL:
+        raise FaultError("a table of 2^39 taps was made")
+
+
 def judge_resampling(call: Resampling) -> int:
     """Make the calls; raise FaultError if anything about them is not as promised."""
     _judge_planners(call.wild)
