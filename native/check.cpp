@@ -9,6 +9,7 @@ namespace downup {
 namespace {
 
 thread_local char last_error[512] = "";
+thread_local int32_t last_code = DU_OK;
 
 // With these bounds no place computed from a window overflows.
 constexpr int64_t kLargestArgument = INT32_MAX;
@@ -25,6 +26,7 @@ int32_t set_error(int32_t code, const char* format, ...) {
   va_start(arguments, format);
   vsnprintf(last_error, sizeof last_error, format, arguments);
   va_end(arguments);
+  last_code = code;
   return code;
 }
 
@@ -161,3 +163,4 @@ void copy_strides(const du_view& view, int64_t* strides) {
 }  // namespace downup
 
 extern "C" const char* du_last_error(void) { return downup::last_error; }
+extern "C" int32_t du_last_code(void) { return downup::last_code; }

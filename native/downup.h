@@ -45,8 +45,9 @@ typedef struct du_window {
 /* Version of this interface; it changes when a declaration does. */
 int32_t du_interface_version(void);
 
-/* The sentence for the last error of the calling thread. */
+/* The sentence for the last error of the calling thread, and its code. */
 const char* du_last_error(void);
+int32_t du_last_code(void);
 
 /* The instruction sets this library was built for and this processor runs, best first: du_isa_name(0), (1), ...
  * until NULL. du_isa_select takes one of these names; du_isa_active tells the one in use. */

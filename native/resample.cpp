@@ -52,7 +52,7 @@ extern "C" int32_t du_resample2d(const du_view* in, const du_view* out, const du
   call.out = out->data;
   copy_strides(*in, call.in_strides);
   copy_strides(*out, call.out_strides);
-  call.streams = is_streamed(span_of(*out).end);
+  call.streams = is_streamed(span_of(*out).end - span_of(*out).begin);
   const ResampleKernel& kernel = kernel_for(in->type);
   const int64_t bytes = kernel.scratch_bytes(call);
   void* scratch = malloc(static_cast<size_t>(bytes));

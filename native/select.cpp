@@ -74,7 +74,7 @@ SelectCall call_of(const du_view& plane, const du_view& samples, const du_view* 
   SelectCall call{};
   call.batch = plane.sizes[0];
   call.channels = plane.sizes[1];
-  call.streams = is_streamed(span_of(plane).end);
+  call.streams = is_streamed(span_of(plane).end - span_of(plane).begin);
   call.rows = axis_of(window, 0, plane.sizes[2], samples.sizes[2]);
   call.columns = axis_of(window, 1, plane.sizes[3], samples.sizes[3]);
   call.tap_columns = call.columns.size;

@@ -25,6 +25,9 @@ constexpr int64_t kVectorBytes = 16;
 
 #define DU_INLINE inline __attribute__((always_inline))
 
+DU_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+DU_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 struct bfloat16 {
   uint16_t bits;
 };
@@ -202,7 +205,7 @@ struct Element {
   }
   static DU_INLINE void put(T* p, Scalar v) {
     if constexpr (sizeof(T) == 1) {
-      *p = static_cast<uint8_t>(static_cast<int32_t>(((v < 0 ? 0 : v > 255 ? 255 : v) + kRounder) - kRounder));
+      *p = static_cast<uint8_t>(static_cast<int32_t>(((v > 0 ? v < 255 ? v : 255 : 0) + kRounder) - kRounder));
     } else if constexpr (sizeof(T) == 2) {
       p->bits = round_to_bfloat16(v);
     } else {
@@ -227,7 +230,7 @@ struct Element {
   }
   static DU_INLINE void store(T* p, const Lanes& v) {
     if constexpr (sizeof(T) == 1) {
-      const Lanes zero{}, bounded = v < zero ? zero : v > zero + 255.0f ? zero + 255.0f : v;
+      const Lanes zero{}, below = v < zero + 255.0f ? v : zero + 255.0f, bounded = v > zero ? below : zero;
       const Mask whole = __builtin_convertvector((bounded + kRounder) - kRounder, Mask);
       store_as(p, convert_lanes<uint8_t, N, uint32_t>(bit_cast<Vector<uint32_t, N>>(whole)));
     } else if constexpr (sizeof(T) == 2) {

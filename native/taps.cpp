@@ -43,6 +43,7 @@ double lanczos(double x) {
   x = fabs(x);
   if (x >= 3) return 0;
   if (x == 0) return 1;
+  if (x == floor(x)) return 0;  // exactly, so that a neighbour of no weight is not read
   const double angle = 3.14159265358979323846 * x;
   return sin(angle) / angle * sin(angle / 3) / (angle / 3);
 }
@@ -121,9 +122,12 @@ void add_filtered(Builder& taps, const du_sampling& sampling, int64_t in, int64_
     double at = positions.of(i);
     // Linear weights repeat the edge; so does a sample placed on it.
     if (sampling.filter == DU_LINEAR && !sampling.exclude_outside) at = at < 0 ? 0 : at > static_cast<double>(in - 1) ? static_cast<double>(in - 1) : at;
-    const int64_t first = static_cast<int64_t>(floor(at - support)) + 1, last = static_cast<int64_t>(ceil(at + support)) - 1;
+    int64_t first = static_cast<int64_t>(floor(at - support)) + 1, last = static_cast<int64_t>(ceil(at + support)) - 1;
+    if (sampling.exclude_outside) {
+      first = first < 0 ? 0 : first;
+      last = last < in ? last : in - 1;
+    }
     for (int64_t k = first; k <= last && taps.goes_on(); ++k) {
-      if (sampling.exclude_outside && (k < 0 || k >= in)) continue;
       // Those outside come together on the edge sample, next to each other.
       taps.merge(clamp(k, 0, in - 1), weight_of(sampling, (static_cast<double>(k) - at) / width), 1);
     }
@@ -143,9 +147,11 @@ bool check_sampling(const du_sampling* sampling, int64_t in_size) {
       !check_choice(sampling->rounding, DU_ROUND_PREFER_CEIL + 1, "rounding")) {
     return false;
   }
-  if (!(sampling->ratio <= static_cast<double>(in_size)) || !(fabs(sampling->cubic_coefficient) <= 1e3)) {
-    return !set_error(DU_BAD_ARGUMENT, "ratio is %g and cubic_coefficient %g; use a ratio up to in_size, %lld, and a coefficient up to 1000",
-                      sampling->ratio, sampling->cubic_coefficient, static_cast<long long>(in_size));
+  if (!(sampling->ratio <= static_cast<double>(in_size))) {
+    return !set_error(DU_BAD_ARGUMENT, "ratio is %g; use one up to in_size, %lld", sampling->ratio, static_cast<long long>(in_size));
+  }
+  if (!(fabs(sampling->cubic_coefficient) <= 1e3)) {
+    return !set_error(DU_BAD_ARGUMENT, "cubic_coefficient is %g; use -1000 to 1000", sampling->cubic_coefficient);
   }
   return true;
 }
@@ -160,8 +166,8 @@ extern "C" du_taps* du_taps_window(int64_t in_size, const du_window* window, int
       !check_choice(counted, DU_COUNT_GIVEN + 1, "counted")) {
     return nullptr;
   }
-  if (counted == DU_COUNT_GIVEN && !(fabs(divisor) > 0 && fabs(divisor) <= 1e30)) {
-    set_error(DU_BAD_ARGUMENT, "divisor is %g; use a number other than 0, up to 1e30", divisor);
+  if (counted == DU_COUNT_GIVEN && !(fabs(divisor) >= 1e-30 && fabs(divisor) <= 1e30)) {
+    set_error(DU_BAD_ARGUMENT, "divisor is %g; use a number other than 0, of 1e-30 to 1e30", divisor);
     return nullptr;
   }
   if (window->adaptive) {
@@ -274,8 +280,8 @@ extern "C" du_taps* du_taps_of(int64_t in_size, int64_t out_size, int64_t count,
   }
   Builder taps(in_size, out_size);
   for (int64_t i = 0; i < out_size && taps.goes_on(); ++i) {
-    if (start[i] < 0 || start[i + 1] > count) {
-      set_error(DU_BAD_ARGUMENT, "start of output sample %lld is %lld to %lld; use 0 to %lld", static_cast<long long>(i),
+    if (start[i] < 0 || start[i + 1] < start[i] || start[i + 1] > count) {
+      set_error(DU_BAD_ARGUMENT, "taps of output sample %lld go from %lld to %lld; use rising numbers from 0 to %lld", static_cast<long long>(i),
                 static_cast<long long>(start[i]), static_cast<long long>(start[i + 1]), static_cast<long long>(count));
       return nullptr;
     }

@@ -62,6 +62,14 @@ class Builder {
   }
   void close(double divisor) {
     if (!goes_on()) return;
+    // Weights that came to nothing when they were merged or scaled.
+    int64_t kept = start_[done_];
+    for (int64_t k = kept; k < count_; ++k) {
+      if (weight_[k] == 0) continue;
+      index_[kept] = index_[k];
+      weight_[kept++] = weight_[k];
+    }
+    count_ = kept;
     divisor_[done_++] = divisor;
     start_[done_] = count_;
   }

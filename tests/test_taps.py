@@ -73,6 +73,7 @@ def test_weights_of_zero_are_left_out() -> None:
     table = taps.sampled_taps(4, 4, "cubic")
     assert table.count == 4
     assert np.array_equal(table.dense(), np.eye(4))
+    assert taps.sampled_taps(8, 8, "lanczos", antialias=True, exclude_outside=True).count == 8
 
 
 def test_cubic_and_lanczos_by_their_formulas() -> None:
@@ -94,7 +95,7 @@ def test_a_table_says_what_it_is() -> None:
 def test_wrong_arguments_are_refused_with_the_way_out() -> None:
     with pytest.raises(ArgumentError, match="filter is 'square'; use one of nearest, linear"):
         taps.sampled_taps(3, 3, "square")  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="in_size is 0; use 1 to"):
+    with pytest.raises(ArgumentError, match="in_size is 0; use in_size >= 1"):
         taps.adaptive_taps(0, 3)
     with pytest.raises(ArgumentError, match="ratio is nan"):
         taps.sampled_taps(3, 3, "linear", ratio=math.nan)
@@ -102,8 +103,14 @@ def test_wrong_arguments_are_refused_with_the_way_out() -> None:
         taps.window_taps(3, Window((1, 2), (1, 2)), 1, 0)
     with pytest.raises(ArgumentError, match="reads sample 3; use 0 to 2"):
         taps.custom_taps(3, [0, 1], [3], [1.0])
-    with pytest.raises(ArgumentError, match="start of output sample 0 is 0 to 2; use 0 to 1"):
+    with pytest.raises(ArgumentError, match="go from 0 to 2; use rising numbers from 0 to 1"):
         taps.custom_taps(3, [0, 2], [1], [1.0])
+    with pytest.raises(ArgumentError, match="rising numbers"):
+        taps.custom_taps(3, [1, 0], [1], [1.0])
+    with pytest.raises(ArgumentError, match="use whole numbers"):
+        taps.custom_taps(3, [0, 1], [0.7], [1.0])
+    with pytest.raises(ArgumentError, match="in_size is"):
+        taps.adaptive_taps(3.5, 2)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="have shapes"):
         taps.custom_taps(3, [0, 2], [1, 2], [1.0])
     with pytest.raises(ArgumentError, match="other reads 5 samples but this makes 3"):

@@ -18,7 +18,6 @@ constexpr int64_t kMany = kVectorBytes / static_cast<int64_t>(sizeof(E));
 template <class E>
 constexpr int64_t kFew = 16 / static_cast<int64_t>(sizeof(E));
 
-DU_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Calls one(l) so that every l in [0, length) lies in a vector that starts at one of them. The last vector may overlap the one before
 // it, since the same elements give the same result.

@@ -40,7 +40,7 @@ int64_t scratch_bytes(const ResampleCall& call) {
   switch (way_of<T>(call)) {
     case kByChannel: return Tables<T>::bytes(call);
     case kByPlane: return PlanePlan<T>::bytes(call);
-    default: return Tables<T>::bytes(call) + LinePlan<T>::bytes({call.columns, line_inner<T>(call), true});
+    default: return Tables<T>::bytes(call) + LinePlan<T>::bytes(row_axis<T>(call));
   }
 }
 
@@ -69,7 +69,7 @@ void run_rows(const ResampleCall& call, Way way, void* scratch, int64_t threads)
   const int64_t inner = channels_together<T>(call, way), groups = (call.channels + inner - 1) / inner, rows = call.rows->out;
   const Tables<T> tables(call, static_cast<char*>(scratch));
   LinePlan<T> plan;
-  if (way == kByRow) plan.make({call.columns, inner, true}, static_cast<char*>(scratch) + Tables<T>::bytes(call));
+  if (way == kByRow) plan.make(row_axis<T>(call), static_cast<char*>(scratch) + Tables<T>::bytes(call));
   // Streamed rows are out of reach of the caches.
   const bool can_copy = !kStreams && has_rows(call.out_strides, call.columns->out, inner) && inner == (way == kByChannel ? call.channels : line_inner<T>(call));
   parallel_for(call.batch * groups * rows, larger(1, static_cast<int64_t>(kTapsOfAPiece / taps_of_a_row(call, inner))), threads,

@@ -27,13 +27,15 @@ struct Block {
   int64_t origin;             // in the line
   int64_t begin, end;         // the part of the line that is read, whole vectors included
   bool is_ragged, has_divisor, has_inverse;
+  bool is_far;  // reads further than its axis lets it: it has no steps
 };
 
 // An axis whose samples may hold `inner` elements each (the channels of a narrow channels-last image).
 struct LineAxis {
   const du_taps* taps;
   int64_t inner;
-  bool divides;  // or leaves that to a later step
+  bool divides;   // or leaves that to a later step
+  int64_t reach;  // the longest part of a line that a block may read
   int64_t in() const { return taps->in * inner; }
   int64_t out() const { return taps->out * inner; }
 };
@@ -50,7 +52,10 @@ class LinePlan {
   // Blocks, and at most as many steps as their longest lanes have taps.
   static int64_t bytes(const LineAxis& axis) {
     int64_t steps = 0;
-    for (int64_t b = 0; b < block_count(axis); ++b) steps += most_taps(axis, first_out(axis, b), lanes_of(axis));
+    for (int64_t b = 0; b < block_count(axis); ++b) {
+      const int64_t out = first_out(axis, b), lanes = lanes_of(axis);
+      steps += is_far(axis, out, lanes) ? 0 : most_taps(axis, out, lanes);
+    }
     return block_count(axis) * static_cast<int64_t>(sizeof(Block<T>)) + (steps + 1) * static_cast<int64_t>(sizeof(Step<T>)) + 64;
   }
 
@@ -94,12 +99,23 @@ class LinePlan {
     return most;
   }
 
+  // Whether the samples of these lanes, and the whole vectors around them, reach further than they may.
+  static bool is_far(const LineAxis& axis, int64_t out, int64_t lanes) {
+    int64_t low = INT64_MAX, high = 0;
+    for (int64_t k = axis.taps->start[out / axis.inner]; k < axis.taps->start[(out + lanes - 1) / axis.inner + 1]; ++k) {
+      low = axis.taps->index[k] < low ? axis.taps->index[k] : low;
+      high = axis.taps->index[k] > high ? axis.taps->index[k] : high;
+    }
+    return high >= low && (high - low + 1) * axis.inner + 6 * kLanes > axis.reach;
+  }
+
   static void plan_block(const LineAxis& axis, int64_t out, Block<T>& block, Step<T>* steps) {
     block = Block<T>{};
     block.steps = steps;
     block.out = out;
     block.lanes = lanes_of(axis);
-    block.count = most_taps(axis, out, block.lanes);
+    block.is_far = is_far(axis, out, block.lanes);
+    block.count = block.is_far ? 0 : most_taps(axis, out, block.lanes);
     block.divisor = typename E::Lanes{} + Scalar{1};
     block.begin = axis.in();
     int64_t sample = out / axis.inner, channel = out % axis.inner;
@@ -154,7 +170,7 @@ class LinePlan {
   }
 
   static bool do_the_same(const Block<T>& a, const Block<T>& b) {
-    return a.count == b.count && a.is_ragged == b.is_ragged &&
+    return !a.is_far && !b.is_far && a.count == b.count && a.is_ragged == b.is_ragged &&
            !__builtin_memcmp(a.steps, b.steps, static_cast<uint64_t>(a.count) * sizeof(Step<T>));
   }
 

@@ -12,7 +12,7 @@ struct PlanePlan {
   LinePlan<T> rows, columns;
   du_taps repeated;  // the columns' taps, for every output row
 
-  static LineAxis row_axis(const ResampleCall& call) { return {call.rows, call.columns->in * line_inner<T>(call), false}; }
+  static LineAxis row_axis(const ResampleCall& call) { return {call.rows, call.columns->in * line_inner<T>(call), false, 2 * kLine + 64}; }
   static int64_t table_bytes(const ResampleCall& call) {
     const int64_t out = call.rows->out * call.columns->out, count = call.rows->out * call.columns->count;
     return (out + 1) * static_cast<int64_t>(sizeof(int64_t) + sizeof(double)) + count * static_cast<int64_t>(sizeof(double) + sizeof(int32_t)) + 64;
@@ -49,7 +49,7 @@ struct PlanePlan {
     repeated = {call.rows->out * taps.in, out, count, start, index, weight, divisor};
     memory += table_bytes(call);
     rows.make(row_axis(call), memory);
-    columns.make({&repeated, line_inner<T>(call), true}, memory + LinePlan<T>::bytes(row_axis(call)));
+    columns.make({&repeated, line_inner<T>(call), true, 2 * kLine + 64}, memory + LinePlan<T>::bytes(row_axis(call)));
   }
 };
 

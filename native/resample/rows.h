@@ -125,9 +125,15 @@ void line_row(const ResampleCall& call, const Tables<T>& tables, const LinePlan<
     T* to = out;
     T apart[kLanes];
     if (!is_side_by_side) to = apart - block.out;
-    if (is_straight) {
+    if (block.is_far) {
+      // Whole pixels, also where the block begins or ends inside one.
+      for (int64_t x = block.out / inner; x * inner < block.out + block.lanes; ++x) {
+        const TapList<Scalar> columns = tables.columns.of(x);
+        add_up_far<T>(call, plane.in, rows, columns, inner, row_divisor * columns.divisor, to + x * inner);
+      }
+    } else if (is_straight) {
       run_block<T, T, T, kStreams ? kStreamed : kExact>(block, plane.in + rows.index[0] * call.in_strides[2], row_divisor, to);
-    } else if (block.end - block.begin <= kLine - 2 * inner) {
+    } else {
       if (block.begin < begin || block.end > end) {
         const int64_t first = block.begin / inner, last = smaller(first + kLine / inner, call.columns->in);
         begin = first * inner;
@@ -135,12 +141,6 @@ void line_row(const ResampleCall& call, const Tables<T>& tables, const LinePlan<
         combine_rows<T>(call, plane.in, rows, first, last, inner, line);
       }
       run_block<T, Scalar, T, kStreams ? kStreamed : kExact>(block, line - begin, row_divisor, to);
-    } else {
-      // Whole pixels, also where the block begins or ends inside one.
-      for (int64_t x = block.out / inner; x * inner < block.out + block.lanes; ++x) {
-        const TapList<Scalar> columns = tables.columns.of(x);
-        add_up_far<T>(call, plane.in, rows, columns, inner, row_divisor * columns.divisor, to + x * inner);
-      }
     }
     if (!is_side_by_side) {
       for (int64_t i = 0; i < block.lanes; ++i) out[(block.out + i) * call.out_strides[3]] = apart[i];

@@ -9,8 +9,6 @@ namespace DU_ISA {
 
 constexpr int64_t kLine = 4096;
 
-inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Whether channels lie side by side on both images, and pixels hold a few vectors of them.
 template <class T>
@@ -38,6 +36,13 @@ int64_t line_inner(const ResampleCall& call) {
   return is_packed<T>(call) ? call.channels : 1;
 }
 
+// The axis of a row taken as a line, of which a piece that holds whole pixels fits the nearest cache.
+template <class T>
+LineAxis row_axis(const ResampleCall& call) {
+  const int64_t inner = line_inner<T>(call);
+  return {call.columns, inner, true, kLine - 2 * inner};
+}
+
 // Whether the whole plane is better taken as one line: its own rows are short, and it fits.
 template <class T>
 bool is_small_plane(const ResampleCall& call) {
@@ -54,7 +59,7 @@ Way way_of(const ResampleCall& call) {
   return is_by_channel<T>(call) ? kByChannel : is_small_plane<T>(call) ? kByPlane : kByRow;
 }
 
-// An image's rows, as lines of `inner` elements a pixel.
+// Where a plane begins, or the planes of channels that are taken together.
 template <class T>
 struct Plane {
   const T* in;

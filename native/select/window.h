@@ -7,8 +7,6 @@
 namespace downup {
 namespace DU_ISA {
 
-DU_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-DU_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Division rounding down and up, for b > 0. Most strides and dilations are 1 or 2, and a division costs 20 cycles.
 DU_INLINE int64_t floor_div(int64_t a, int64_t b) {

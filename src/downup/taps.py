@@ -6,13 +6,14 @@ smoothing, interpolation. A table is made by a planner, never changes, and is ke
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from downup.errors import ArgumentError
+from downup.geometry import whole
 from downup.kernels import Window, check, ffi, lib
 
 Filter = Literal["nearest", "linear", "cubic", "lanczos"]
@@ -40,7 +41,7 @@ class Taps:
 
     def __init__(self, handle: Any) -> None:
         if handle == ffi.NULL:
-            check(1)
+            check(lib.du_last_code())
         self.native = ffi.gc(handle, lib.du_taps_free)
         sizes = ffi.new("int64_t[3]")
         check(lib.du_taps_sizes(self.native, sizes))
@@ -105,13 +106,16 @@ def _pointer(array: NDArray[Any]) -> Any:
     return ffi.cast("double *" if array.dtype == np.float64 else "int64_t *", array.ctypes.data)
 
 
+def _size(name: str, value: int) -> int:
+    return whole(name, value, 1, value)
+
+
 def _choice(name: str, value: str, choices: tuple[str, ...]) -> int:
     if value not in choices:
         raise ArgumentError(f"{name} is {value!r}; use one of {', '.join(choices)}")
     return choices.index(value)
 
 
-@lru_cache(maxsize=1024)
 def window_taps(in_size: int, window: Window, axis: Literal[0, 1], divisor: Counted | float) -> Taps:
     """The sum of every sample of a sliding window, along its rows (axis 0) or columns (1), divided.
 
@@ -124,30 +128,28 @@ def window_taps(in_size: int, window: Window, axis: Literal[0, 1], divisor: Coun
         counted, number = _choice("divisor", divisor, COUNTED), 0.0
     else:
         counted, number = lib.DU_COUNT_GIVEN, float(divisor)
-    return Taps(lib.du_taps_window(in_size, window.native, axis, counted, number))
+    return Taps(lib.du_taps_window(_size("in_size", in_size), window.native, axis, counted, number))
 
 
-@lru_cache(maxsize=1024)
 def adaptive_taps(in_size: int, out_size: int) -> Taps:
     """Averages of the samples from floor(i * in / out) up to ceil((i + 1) * in / out).
 
     >>> adaptive_taps(3, 2).dense().tolist()
     [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]
     """
-    return Taps(lib.du_taps_adaptive(in_size, out_size))
+    return Taps(lib.du_taps_adaptive(_size("in_size", in_size), _size("out_size", out_size)))
 
 
-@lru_cache(maxsize=1024)
 def binomial_taps(in_size: int, count: int, stride: int, edge: Edge = "reflect") -> Taps:
     """Every `stride`-th sample of the input smoothed by a row of Pascal's triangle of `count` taps.
 
     >>> binomial_taps(4, 3, 2).dense().tolist()
     [[0.5, 0.5, 0.0, 0.0], [0.0, 0.25, 0.5, 0.25]]
     """
-    return Taps(lib.du_taps_binomial(in_size, count, stride, _choice("edge", edge, EDGES)))
+    numbers = _size("in_size", in_size), _size("count", count), _size("stride", stride)
+    return Taps(lib.du_taps_binomial(*numbers, _choice("edge", edge, EDGES)))
 
 
-@lru_cache(maxsize=1024)
 def sampled_taps(
     in_size: int,
     out_size: int,
@@ -179,7 +181,7 @@ def sampled_taps(
     sampling.rounding = _choice("rounding", rounding, ROUNDINGS)
     sampling.antialias, sampling.exclude_outside = antialias, exclude_outside
     sampling.ratio, sampling.cubic_coefficient = ratio, cubic_coefficient
-    return Taps(lib.du_taps_sampled(in_size, out_size, sampling))
+    return Taps(lib.du_taps_sampled(_size("in_size", in_size), _size("out_size", out_size), sampling))
 
 
 def custom_taps(in_size: int, start: ArrayLike, index: ArrayLike, weight: ArrayLike) -> Taps:
@@ -188,6 +190,9 @@ def custom_taps(in_size: int, start: ArrayLike, index: ArrayLike, weight: ArrayL
     >>> custom_taps(3, [0, 1, 3], [2, 0, 1], [1.0, 0.5, 0.5]).dense().tolist()
     [[0.0, 0.0, 1.0], [0.5, 0.5, 0.0]]
     """
+    for name, numbers in (("start", start), ("index", index)):
+        if np.asarray(numbers).dtype.kind not in "iu" and np.size(numbers):
+            raise ArgumentError(f"{name} is {numbers!r}; use whole numbers")
     starts, indexes = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(index, np.int64)
     weights = np.ascontiguousarray(weight, np.float64)
     if starts.ndim != 1 or indexes.ndim != 1 or weights.shape != indexes.shape or len(starts) < 2:

@@ -20,7 +20,7 @@ import numpy as np
 
 from downup.errors import ArgumentError, DownupError
 
-_INTERFACE_VERSION = 2
+_INTERFACE_VERSION = 3
 _LIBRARY = "libdownup.dylib" if sys.platform == "darwin" else "libdownup.so"
 
 FLOAT32, FLOAT64, BFLOAT16, UINT8, INT64 = range(5)
@@ -57,7 +57,8 @@ if lib.du_interface_version() != _INTERFACE_VERSION:
 def check(code: int) -> None:
     """Raise what the library says about the call that returned `code`, unless it succeeded."""
     if code:
-        raise ArgumentError(ffi.string(lib.du_last_error()).decode())
+        sentence = ffi.string(lib.du_last_error()).decode()
+        raise MemoryError(sentence) if code == lib.DU_OUT_OF_MEMORY else ArgumentError(sentence)
 
 
 def reuse_memory() -> None:
@@ -87,7 +88,7 @@ def active_isa() -> str:
 
 
 def select_isa(name: str) -> None:
-    """Use another instruction set from now on, in all threads; the selecting kernels give the same bits on each."""
+    """Use another instruction set from now on, in all threads; all kernels give the same bits on each."""
     if name not in available_isas():
         raise ArgumentError(f"DOWNUP_ISA is {name!r}; use one of {', '.join(available_isas())}")
     check(lib.du_isa_select(name.encode()))

@@ -119,7 +119,7 @@ class MaxBlurPool2d(nn.Module):
         kernel_size: _ArgumentPair = 2,
         *,
         taps: int = 3,
-        stride: _ArgumentPair = 2,
+        stride: int = 2,
         edge: str = "reflect",
     ) -> None:
         super().__init__()

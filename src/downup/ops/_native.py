@@ -92,9 +92,9 @@ def packed(x: Tensor) -> tuple[Tensor, torch.memory_format]:
         return x, torch.contiguous_format
     if x.is_contiguous(memory_format=torch.channels_last):
         return x, torch.channels_last
-    if x.stride(1) == 1 and x.size(1) > 1:
-        return x.contiguous(memory_format=torch.channels_last), torch.channels_last
-    return x.contiguous(), torch.contiguous_format
+    # As torch orders the results of other layouts, and the fakes of these operators theirs.
+    layout = torch._prims_common.suggest_memory_format(x)
+    return x.contiguous(memory_format=layout), layout
 
 
 _pack_address = struct.Struct("=Q").pack

@@ -59,7 +59,7 @@ def _run(function: Any, x: Tensor, factor: int, order: str, shape: Any) -> Tenso
     if layout is torch.contiguous_format:
         out = x.new_empty(shape)
     else:
-        out = torch.empty(shape, dtype=x.dtype, memory_format=layout)
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
     if out.numel():
         images, images_out = (x, out) if x.dim() == 4 else (_as_batch(x), _as_batch(out))
         _check(function(_view(images), _view(images_out), factor, ORDERS[order], threads()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from downup import taps
 from downup.errors import ArgumentError
-from downup.geometry import pair, pool_padding, upsample_shape, window_out_size
+from downup.geometry import pair, pool_padding, upsample_shape, whole, window_out_size
 from downup.kernels import Window
+from downup.ops._arguments import check_image
 from downup.ops._resample_plan import AxisPlan, adaptive_plan, binomial_plan, sampled_plan, window_plan
 
 Plans = tuple[AxisPlan, AxisPlan]
@@ -27,8 +27,13 @@ def averaging(
     dilation: Any,
 ) -> tuple[Window, tuple[Any, ...], Any]:
     """The window, the size of the output, and what divides the sums."""
-    if divisor_override is not None and divisor_override == 0:
-        raise ArgumentError("divisor_override is 0; use any other number, or None")
+    if divisor_override is not None:
+        # Of either sign, so that no lowest number is told.
+        whole("divisor_override", divisor_override, -(2**63), divisor_override)
+        if divisor_override == 0 or abs(divisor_override) >= 2**63:
+            raise ArgumentError(
+                f"divisor_override is {divisor_override}; use another whole number of 64 bits, or None"
+            )
     kernel, apart = pair("kernel_size", kernel_size, 1), pair("dilation", dilation, 1)
     step = kernel if stride is None or stride in ((), []) else pair("stride", stride, 1)
     (top, bottom), (left, right) = sides = pool_padding(padding, size, kernel, step, apart)
@@ -163,6 +168,12 @@ def _check_rules(
             raise ArgumentError(
                 f"{name} is {value!r} but mode {mode!r} has no use for it; use {remedy}, or leave it out"
             )
+    if cubic_coefficient is not None and not (
+        isinstance(cubic_coefficient, (int, float)) and abs(cubic_coefficient) <= 1000
+    ):
+        raise ArgumentError(
+            f"cubic_coefficient is {cubic_coefficient!r}; use a number from -1000 to 1000, or None"
+        )
     if coordinates is not None and align_corners is not None:
         raise ArgumentError(
             f"coordinates is {coordinates!r} and align_corners {align_corners}; give one of them"
@@ -175,15 +186,5 @@ def _check_rules(
 
 def batched(input: Tensor, may_be_single: bool = True) -> tuple[Tensor, bool]:
     """The image with a batch axis, and whether it was added here."""
-    shapes = "[batch, channels, rows, columns]" + (" or [channels, rows, columns]" if may_be_single else "")
-    if input.dim() != 4 and not (may_be_single and input.dim() == 3):
-        raise ArgumentError(f"input has shape {tuple(input.shape)}; use {shapes}")
-    if input.layout is not torch.strided:
-        raise ArgumentError(f"input has layout {input.layout}; use input.to_dense()")
-    for size in input.shape[-3:]:
-        # A symbolic size is known to be positive.
-        if isinstance(size, int) and size < 1:
-            raise ArgumentError(
-                f"input has shape {tuple(input.shape)}; use at least 1 channel, row and column"
-            )
+    check_image(input, may_be_single)
     return (input, False) if input.dim() == 4 else (input.unsqueeze(0), True)

@@ -66,21 +66,21 @@ def sampled_plan(in_size: Any, out_size: Any, filter: str, **options: Any) -> Ax
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def make_taps(plan: AxisPlan) -> Taps:
     """The taps of a plan whose sizes are numbers."""
     in_size, out_size, whole = plan.in_size, plan.out_size, plan.whole
     if plan.kind == ADAPTIVE:
         return taps.adaptive_taps(in_size, out_size)
     if plan.kind == BINOMIAL:
-        return taps.binomial_taps(in_size, whole[0], whole[1], taps.EDGES[whole[2]])
+        return taps.binomial_taps(in_size, whole[0], whole[1], _named(taps.EDGES, whole[2]))
     if plan.kind == SAMPLED:
         return taps.sampled_taps(
             in_size,
             out_size,
-            taps.FILTERS[whole[0]],
-            coordinates=taps.COORDINATES[whole[1]],
-            rounding=taps.ROUNDINGS[whole[2]],
+            _named(taps.FILTERS, whole[0]),
+            coordinates=_named(taps.COORDINATES, whole[1]),
+            rounding=_named(taps.ROUNDINGS, whole[2]),
             antialias=bool(whole[3]),
             exclude_outside=bool(whole[4]),
             ratio=plan.other[0],
@@ -95,3 +95,7 @@ def make_taps(plan: AxisPlan) -> Taps:
             f"{in_size} samples make {made.out_size}, not {out_size}; use the size of the pooling's own rule"
         )
     return made
+
+
+def _named(choices: tuple[str, ...], number: int) -> Any:
+    return choices[number]

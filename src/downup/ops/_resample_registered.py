@@ -6,12 +6,12 @@ One operator, whose gradient is itself with the taps transposed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from downup.ops._arguments import remembered
 from downup.ops._native import is_native, is_transformed
 from downup.ops._resample_plan import AxisPlan, make_taps
 from downup.ops._resample_run import RESAMPLED, compose_resample, run_resample
@@ -87,7 +87,7 @@ def _run_eagerly(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     return run_resample(x, rows, columns)
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _taps_for(plans: Callable[..., Any], size: tuple[int, int], *arguments: Any) -> tuple[Taps, Taps]:
     rows, columns = plans(size, *arguments)
     return make_taps(rows), make_taps(columns)
@@ -101,16 +101,9 @@ def resample(
     `composed(x, *arguments)` does it for devices and types without a kernel.
     """
     if is_native(x, RESAMPLED):
-        try:
-            rows, columns = _taps_for(plans, x.shape[2:], *arguments)
-        except TypeError:  # a list cannot be a key
-            rows, columns = _taps_for(plans, x.shape[2:], *map(_hashable, arguments))
+        rows, columns = _taps_for(plans, x.shape[2:], *arguments)
         return _run_eagerly(x, rows, columns)
     if x.device.type in ("cpu", "meta") and x.dtype in RESAMPLED and not is_transformed(x):
         row_plan, column_plan = plans((x.shape[2], x.shape[3]), *arguments)
         return torch.ops.downup.resample2d(x, *row_plan, *column_plan, False)  # type: ignore[no-any-return]
     return composed(x, *arguments)
-
-
-def _hashable(argument: Any) -> Any:
-    return tuple(map(_hashable, argument)) if isinstance(argument, list) else argument

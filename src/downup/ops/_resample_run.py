@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -24,11 +26,14 @@ def run_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
 def compose_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """The same on any device, in any type."""
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
-    left, right = (
-        torch.from_numpy(taps.dense()).to(device=x.device, dtype=exact) for taps in (rows, columns)
-    )
+    left, right = (_matrix(taps, x.device, exact) for taps in (rows, columns))
     out = left @ x.to(exact) @ right.T
     if not x.dtype.is_floating_point:
         limits = torch.iinfo(x.dtype)
         out = out.round().clamp(limits.min, limits.max)
     return out.to(x.dtype).contiguous(memory_format=torch._prims_common.suggest_memory_format(x))
+
+
+@lru_cache(maxsize=64)
+def _matrix(taps: Taps, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(taps.dense()).to(device=device, dtype=dtype)

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-from torch import Tensor
 
 from downup import geometry
 from downup.errors import ArgumentError
 from downup.kernels import Window
+from downup.ops._arguments import remembered
 
 ArgumentPair = int | tuple[int, int]
-
-
-def check_image(x: Tensor) -> None:
-    """Refuse what is no image, or an empty one."""
-    if x.dim() not in (3, 4):
-        raise ArgumentError(
-            f"input has shape {tuple(x.shape)}; use [batch, channel, height, width] or [channel, height, width]"
-        )
-    # A symbolic size is known to be positive.
-    if any(isinstance(size, int) and size < 1 for size in x.shape[-3:]):
-        raise ArgumentError(f"input has shape {tuple(x.shape)}; use at least 1 channel, row and column")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +64,8 @@ def adaptive_plan(shape: Any, output_size: Any) -> Plan:
     return Plan(window, (shape[0], shape[1], rows, columns), bool(window.size[0] * window.size[1] <= 256))
 
 
-_cached_pool_plan = lru_cache(maxsize=4096, typed=True)(pool_plan)
-_cached_adaptive_plan = lru_cache(maxsize=4096, typed=True)(adaptive_plan)
-
-
-def cached_pool_plan(shape: Any, *arguments: Any) -> Plan:
-    """`pool_plan` of numbers; lists, which have no hash, stand for tuples."""
-    try:
-        return _cached_pool_plan(shape, *arguments)
-    except TypeError:
-        return _cached_pool_plan(shape, *map(_tuple, arguments))
-
-
-def cached_adaptive_plan(shape: Any, output_size: Any) -> Plan:
-    """`adaptive_plan` of numbers."""
-    try:
-        return _cached_adaptive_plan(shape, output_size)
-    except TypeError:
-        return _cached_adaptive_plan(shape, _tuple(output_size))
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+cached_pool_plan = remembered(pool_plan)
+cached_adaptive_plan = remembered(adaptive_plan)
 
 
 def unpooled_size(in_size: Any, window: Window, wanted: Any) -> tuple[int, int]:

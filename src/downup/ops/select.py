@@ -13,6 +13,7 @@ from downup.geometry import Padding
 from downup.kernels import Window
 from downup.ops import _composed
 from downup.ops import _select_adaptive as _registered  # noqa: F401
+from downup.ops._arguments import check_image
 from downup.ops._native import is_native, is_transformed
 from downup.ops._select_arguments import (
     ArgumentPair,
@@ -20,7 +21,6 @@ from downup.ops._select_arguments import (
     adaptive_plan,
     cached_adaptive_plan,
     cached_pool_plan,
-    check_image,
     pool_plan,
     unpooled_size,
 )
@@ -185,7 +185,7 @@ def max_blur_pool2d(
     kernel_size: ArgumentPair = 2,
     *,
     taps: int = 3,
-    stride: ArgumentPair = 2,
+    stride: int = 2,
     edge: str = "reflect",
 ) -> Tensor:
     """Max pooling that moves with the image: the largest sample around every place, smoothed, then every `stride`-th.
@@ -209,10 +209,8 @@ def max_blur_pool2d(
     >>> max_blur_pool2d(torch.tensor([[[[0., 4., 0., 0.]]]]), (1, 2))
     tensor([[[[4., 1.]]]])
     """
-    # Only what is not the default, which every version of the blur knows.
-    options: Any = {} if edge == "reflect" else {"edge": edge}
     largest: Tensor = max_pool2d(input, kernel_size, 1, "same")
-    return blur_pool2d(largest, taps=taps, stride=stride, **options)  # type: ignore[arg-type]
+    return blur_pool2d(largest, taps=taps, stride=stride, edge=edge)
 
 
 def max_unpool2d(
