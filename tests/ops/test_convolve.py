@@ -233,6 +233,22 @@ def test_a_constant_stays_constant_inside_a_resized_convolution() -> None:
     torch.testing.assert_close(out[..., 1:-1, 1:-1], torch.ones(1, 1, 6, 6))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_convolutions_where_torchs_own_fails(dtype: torch.dtype) -> None:
+    for shape, kernel, options in (
+        ((1, 3, 13, 5), (2, 3, 2, 3), {"stride": (1, 3), "padding": (1, 0)}),
+        ((1, 6, 1, 1), (9, 2, 1, 1), {"stride": (3, 2), "padding": 9, "dilation": 2, "groups": 3}),
+        ((1, 4, 7, 3), (4, 4, 2, 1), {"padding": "same", "dilation": 40}),
+    ):
+        for _ in range(5):
+            image, weight = torch.randn(shape).to(dtype), torch.randn(kernel).to(dtype)
+            exact = ops.conv2d(image.float(), weight.float(), **options)  # type: ignore[arg-type]
+            image.requires_grad_()
+            ours = ops.conv2d(image, weight, **options)  # type: ignore[arg-type]
+            ours.sum().backward()
+            torch.testing.assert_close(ours.float(), exact, rtol=0.02, atol=0.05)
+
+
 _GRADIENTS = {
     "conv2d": lambda x, w: ops.conv2d(x, w, None, 2, "same"),
     "conv2d_lower": lambda x, w: ops.conv2d(x, w, None, 3, "same_lower", 2),

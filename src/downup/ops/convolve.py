@@ -77,9 +77,32 @@ def conv2d(
     window_out_size(size[1], kernel[1], step[1], sides[1], apart[1], axis="columns")
     if padding_mode != "zeros":
         return _conv2d(_pad_outside(input, sides, padding_mode), weight, bias, step, (0, 0), apart, groups)
+    if _is_half_on_cpu(input) and not _is_symbolic(size):
+        input, sides, step = _steady(input, sides, kernel, step, apart)
     varies = padding in ("same", "same_lower") and step != (1, 1) and _is_symbolic(size)
     input, symmetric = _pad_uneven(input, sides, varies)
     return _conv2d(input, weight, bias, step, symmetric, apart, groups)
+
+
+def _is_half_on_cpu(input: Tensor) -> bool:
+    return input.dtype in (torch.bfloat16, torch.float16) and input.device.type == "cpu"
+
+
+def _steady(
+    input: Tensor, sides: Sides, kernel: tuple[int, int], step: tuple[int, int], apart: tuple[int, int]
+) -> tuple[Tensor, Sides, tuple[int, int]]:
+    """The same convolution, where PyTorch 2.13's own for half types would end the process or return what no one wrote.
+
+    The first with padding of the image's size and more; the second with a stride along columns that make one sample.
+    """
+    (top, bottom), (left, right) = sides
+    extents = [(n - 1) * d + 1 for n, d in zip(kernel, apart, strict=True)]
+    is_one_column = step[1] > 1 and input.shape[-1] + left + right < extents[1] + step[1]
+    if is_one_column or max(top, bottom) >= input.shape[-2] or max(left, right) >= input.shape[-1]:
+        input, sides = _pad(input, [left, right, top, bottom]), ((0, 0), (0, 0))
+    if is_one_column:
+        input, step = input[..., : extents[1]], (step[0], 1)
+    return input, sides, step
 
 
 # How many samples fewer than the image has each mode can make of it; None: any number.
