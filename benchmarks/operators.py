@@ -200,6 +200,8 @@ def losses(rows: list[Row]) -> list[str]:
     """The cases in which torch is faster."""
     slower = [row for row in rows if row.speedup < 1]
     clear = [row for row in slower if row.is_loss]
+    if not slower:
+        return [f"torch is faster in none of {len(rows)} cases.", ""]
     return [
         f"torch is faster in {len(slower)} of {len(rows)} cases, beyond the spread of the rounds in {len(clear)}:",
         "",
