@@ -77,7 +77,7 @@ def conv2d(
     window_out_size(size[1], kernel[1], step[1], sides[1], apart[1], axis="columns")
     if padding_mode != "zeros":
         return _conv2d(_pad_outside(input, sides, padding_mode), weight, bias, step, (0, 0), apart, groups)
-    if _is_half_on_cpu(input) and not _is_symbolic(size):
+    if _is_half_on_cpu(input) and not _is_symbolic(size) and 0 not in size:
         input, sides, step = _steady(input, sides, kernel, step, apart)
     varies = padding in ("same", "same_lower") and step != (1, 1) and _is_symbolic(size)
     input, symmetric = _pad_uneven(input, sides, varies)
