@@ -75,14 +75,28 @@ DU_INLINE int64_t for_each_sample(const SelectCall& call, const Place& places, i
   return found;
 }
 
+// Clears all planes where the channels of a pixel lie side by side: one plane's places would each lie in a cache line of their own.
+// Returns whether that is so.
+template <class T>
+bool clear_together(const SelectCall& call, int64_t threads) {
+  if (call.channels == 1 || call.plane_strides[1] != 1 || call.plane_strides[3] != call.channels) return false;
+  const uint64_t bytes = static_cast<uint64_t>(call.columns.in * call.channels) * sizeof(T);
+  parallel_for(call.batch * call.rows.in, larger(1, static_cast<int64_t>(65536 / bytes)), threads, [&](int64_t begin, int64_t end) {
+    RowCursor at(begin, call.rows.in);
+    for (int64_t i = begin; i < end; ++i, at.next()) __builtin_memset(plane_at<T>(call, at.plane, 0) + at.row * call.plane_strides[2], 0, bytes);
+  });
+  return true;
+}
+
 // The plane is cleared, then each sample is added at its position in its own window, or put at one anywhere.
 template <class T, bool kAdds>
 int64_t scatter(const SelectCall& call, int64_t threads) {
   const Places<int64_t, kAdds> places(call, call.plane_strides[2], call.plane_strides[3]);
+  const bool is_cleared = clear_together<T>(call, threads);
   int64_t total = 0;
   for_each_plane(call, threads, [&](int64_t n, int64_t c) {
     T* plane = plane_at<T>(call, n, c);
-    clear_rows(call, plane, 0, call.rows.in);
+    if (!is_cleared) clear_rows(call, plane, 0, call.rows.in);
     const int64_t found = for_each_sample<T, int64_t, true>(call, places, n, c, [=](const T* sample, int64_t way) {
       if (way != kOutside) put_sample<T, kAdds>(plane + way, sample);
     });
