@@ -221,27 +221,23 @@ struct Element {
       return load_as<Lanes>(p);
     }
   }
-  static DU_INLINE void stream(T* p, const Lanes& v) {
-    if constexpr (sizeof(T) <= 2) {
-      store(p, v);
-    } else {
-      stream_as(p, v);
-    }
-  }
-  static DU_INLINE void store(T* p, const Lanes& v) {
+  // The lanes as elements: uint8 and bfloat16 rounded to the nearest, ties to even.
+  static DU_INLINE auto packed(const Lanes& v) {
     if constexpr (sizeof(T) == 1) {
       const Lanes zero{}, below = v < zero + 255.0f ? v : zero + 255.0f, bounded = v > zero ? below : zero;
       const Mask whole = __builtin_convertvector((bounded + kRounder) - kRounder, Mask);
-      store_as(p, convert_lanes<uint8_t, N, uint32_t>(bit_cast<Vector<uint32_t, N>>(whole)));
+      return convert_lanes<uint8_t, N, uint32_t>(bit_cast<Vector<uint32_t, N>>(whole));
     } else if constexpr (sizeof(T) == 2) {
       const Vector<uint32_t, N> bits = bit_cast<Vector<uint32_t, N>>(v);
       const Vector<uint32_t, N> rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
       const Vector<uint32_t, N> quiet = (bits >> 16) | 0x40u;
-      store_as(p, __builtin_convertvector(v != v ? quiet : rounded, Vector<uint16_t, N>));
+      return __builtin_convertvector(v != v ? quiet : rounded, Vector<uint16_t, N>);
     } else {
-      store_as(p, v);
+      return v;
     }
   }
+  static DU_INLINE void stream(T* p, const Lanes& v) { stream_as(p, packed(v)); }
+  static DU_INLINE void store(T* p, const Lanes& v) { store_as(p, packed(v)); }
 };
 
 // a where mask is true, else b; bits are copied, so NaN and -0 pass unchanged.

@@ -83,11 +83,17 @@ void channel_row(const ResampleCall& call, const Tables<T>& tables, const Plane<
   rows.divisor = 1;
   T* out = plane.out + row * call.out_strides[2];
   const int64_t held = kLine / inner;
+  // Short elements are copied as they are: to compute with them they would have to be widened first.
+  const bool is_copied = is_one_sample(rows);
   int64_t begin = 0, end = 0;  // the pixels in the line
   for (int64_t x = 0; x < call.columns->out; ++x) {
     TapList<Scalar> columns = tables.columns.of(x);
     columns.divisor *= row_divisor;
     T* to = out + x * call.out_strides[3];
+    if (sizeof(T) <= 2 && is_copied && is_one_sample(columns)) {
+      __builtin_memcpy(to, plane.in + rows.index[0] * call.in_strides[2] + columns.index[0] * call.in_strides[3], static_cast<uint64_t>(inner) * sizeof(T));
+      continue;
+    }
     if (is_window_quick(call, rows, columns)) {
       combine_window<T, kStreams>(plane.in, call.in_strides[2], call.in_strides[3], rows, columns, inner, to);
       continue;
