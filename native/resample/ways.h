@@ -7,8 +7,8 @@
 namespace downup {
 namespace DU_ISA {
 
+// Elements of a piece of a line: in the nearest cache, beside the rows that it is made of.
 constexpr int64_t kLine = 4096;
-
 
 // Whether channels lie side by side on both images, and pixels hold a few vectors of them.
 template <class T>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -104,15 +105,17 @@ _from_buffer = kernels.ffi.from_buffer
 _CPU = torch.device("cpu")
 
 
-def view(x: Tensor) -> Any:
-    """The `du_view` of a four-dimensional tensor, which must outlive it."""
+def view(x: Tensor, elements: Mapping[torch.dtype, int] = ELEMENT_TYPES) -> Any:
+    """The `du_view` of a four-dimensional tensor, which must outlive it; `elements` names types to the kernel."""
     # The bytes of the struct: a third of what cffi takes to convert its fields.
-    return _from_buffer(_VIEW, _pack_address(x.data_ptr()) + _rest_of_view(x.shape, x.stride(), x.dtype))
+    return _from_buffer(
+        _VIEW, _pack_address(x.data_ptr()) + _rest_of_view(x.shape, x.stride(), elements[x.dtype])
+    )
 
 
 @lru_cache(maxsize=4096)
-def _rest_of_view(sizes: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype) -> bytes:
-    return _pack_rest(*sizes, *strides, ELEMENT_TYPES[dtype])
+def _rest_of_view(sizes: tuple[int, ...], strides: tuple[int, ...], element: int) -> bytes:
+    return _pack_rest(*sizes, *strides, element)
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from downup import kernels
-from downup.ops._native import threads
+from downup.ops._native import threads, view
 
 # The kernels move bits: of an element they only know its size.
 _BY_BYTES = {1: kernels.UINT8, 2: kernels.BFLOAT16, 4: kernels.FLOAT32, 8: kernels.INT64}
@@ -31,8 +31,6 @@ MOVABLE = frozenset(_ELEMENTS)
 
 # Found once: a small call takes no longer than a few such looks.
 _shuffle, _unshuffle, _check = kernels.lib.du_pixel_shuffle, kernels.lib.du_pixel_unshuffle, kernels.check
-_new, _cast = kernels.ffi.new, kernels.ffi.cast
-_VIEW, _ADDRESS = kernels.ffi.typeof("du_view *"), kernels.ffi.typeof("void *")
 
 ORDERS = {"CRD": kernels.lib.DU_CRD, "DCR": kernels.lib.DU_DCR}
 
@@ -62,12 +60,10 @@ def _run(function: Any, x: Tensor, factor: int, order: str, shape: Any) -> Tenso
         out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
     if out.numel():
         images, images_out = (x, out) if x.dim() == 4 else (_as_batch(x), _as_batch(out))
-        _check(function(_view(images), _view(images_out), factor, ORDERS[order], threads()))
+        _check(
+            function(view(images, _ELEMENTS), view(images_out, _ELEMENTS), factor, ORDERS[order], threads())
+        )
     return out
-
-
-def _view(x: Tensor) -> Any:
-    return _new(_VIEW, (_cast(_ADDRESS, x.data_ptr()), x.shape, x.stride(), _ELEMENTS[x.dtype]))
 
 
 def _as_batch(x: Tensor) -> Tensor:
