@@ -24,7 +24,8 @@ def test_examples_print_what_they_say(name: str) -> None:
     assert outcome.failed == 0
 
 
-def test_the_guide_to_geometry_prints_what_it_says() -> None:
-    outcome = doctest.testfile(str(SOURCES.parent / "docs" / "geometry.md"), module_relative=False)
-    assert outcome.attempted > 10
+@pytest.mark.parametrize(("page", "least"), [("geometry.md", 10), ("down_and_up.md", 40)])
+def test_the_guides_print_what_they_say(page: str, least: int) -> None:
+    outcome = doctest.testfile(str(SOURCES.parent / "docs" / page), module_relative=False)
+    assert outcome.attempted > least
     assert outcome.failed == 0
