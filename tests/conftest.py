@@ -8,6 +8,8 @@ import pytest
 
 # A test never writes outside its own folder, and a progress bar never paints over its output.
 os.environ.setdefault("NO_COLOR", "1")
+# Keras asks for its backend once, when it is imported; what another one gives is computed in a process of its own.
+os.environ["KERAS_BACKEND"] = "torch"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,7 +15,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "src" / "downup"
 # From the top down; a room imports those of lower floors, and itself.
 FLOORS = (
     ("cli", "__main__"),
-    ("training",),
+    ("training", "keras"),
     ("prediction",),  # a training run is scored by the loop that labels pictures
     ("networks", "evaluation"),
     ("nn", "data"),
@@ -26,7 +26,7 @@ FLOORS = (
     ("errors", "files"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-WITH_TORCH = {"ops", "nn", "networks", "training"}
+WITH_TORCH = {"ops", "nn", "networks", "training", "keras"}
 WITHOUT_TORCH = (
     "downup",
     "downup.errors",

@@ -17,6 +17,7 @@ _SUBMODULES = frozenset(
         "errors",
         "evaluation",
         "geometry",
+        "keras",
         "kernels",
         "networks",
         "nn",

@@ -1,0 +1,47 @@
+"""Which way a layer takes, and images seen as planes [batch, channel, rows, columns], whatever their data format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+IS_TORCH = keras.backend.backend() == "torch"
+if IS_TORCH:
+    from downup import ops
+else:
+    ops: Any = None  # type: ignore[no-redef]  # nothing on another backend asks for it
+
+# A place in a plane. What keras.ops offers on JAX has 32 bits, unless that is told otherwise.
+POSITION_TYPE = "int64" if IS_TORCH else "int32"
+
+Shape = tuple[Any, ...]
+
+__all__ = ["IS_TORCH", "POSITION_TYPE", "Shape", "from_planes", "image_shape", "ops", "plane_shape", "planes"]
+
+
+def planes(x: Any, data_format: str) -> Any:
+    """A torch tensor as [batch, channel, rows, columns]: a view, which torch calls channels-last where it is that."""
+    x = keras.ops.convert_to_tensor(x)
+    return x.permute(0, 3, 1, 2) if data_format == "channels_last" else x
+
+
+def from_planes(x: Any, data_format: str) -> Any:
+    """The inverse of `planes`."""
+    return x.permute(0, 2, 3, 1) if data_format == "channels_last" else x
+
+
+def plane_shape(shape: Any, data_format: str) -> Shape:
+    """The shape of an image as (batch, channels, rows, columns)."""
+    batch, *rest = shape
+    return (batch, rest[2], rest[0], rest[1]) if data_format == "channels_last" else (batch, *rest)
+
+
+def image_shape(shape: Any, data_format: str) -> Shape:
+    """The inverse of `plane_shape`."""
+    batch, channels, rows, columns = shape
+    return (
+        (batch, rows, columns, channels)
+        if data_format == "channels_last"
+        else (batch, channels, rows, columns)
+    )
