@@ -3,6 +3,7 @@
     python benchmarks/operators.py --quick
     python benchmarks/operators.py --output docs/benchmarks.md
     python benchmarks/operators.py --case 'unpool.*channels_last'
+    python benchmarks/operators.py --rows FILE --minutes 5        some of the cases; the same again goes on with the rest
 
 Both sides run in one process, in turns, with the same inputs, layout and number of threads, and in the same way: gradients
 through `torch.autograd.grad` on a graph that is kept. Memory is reused, but for the cases that say otherwise.
@@ -18,6 +19,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -250,8 +252,43 @@ How to read it:
 """
 
 
+class Kept:
+    """Rows in a file, one to a line, so that a long run can be had in parts; without a file, none."""
+
+    def __init__(self, path: Path | None, minutes: float) -> None:
+        self._path = path
+        self._end = time.monotonic() + 60 * minutes
+        lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
+        self._rows = {row.case: row for row in map(row_of, map(json.loads, lines))}
+
+    def row(self, case: Case, take: Callable[[], Row]) -> Row:
+        """The row of a case, from the file or measured now."""
+        if case in self._rows:
+            return self._rows[case]
+        if time.monotonic() > self._end:
+            raise SystemExit(f"{len(self._rows)} cases are in {self._path}; run the same again to go on")
+        row = self._rows[case] = take()
+        print(f"{row.speedup:6.2f}  {row.copy_share:4.0%}  {case}", file=sys.stderr, flush=True)
+        if self._path:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+        return row
+
+
+def row_of(entry: dict[str, Any]) -> Row:
+    """The row that `asdict` made `entry` of."""
+    case = Case(**{**entry["case"], "shape": tuple(entry["case"]["shape"])})
+    times = {name: entry[name] and Times(tuple(entry[name]["rounds"])) for name in ("ours", "peer", "copy")}
+    return Row(case, size_bytes=entry["size_bytes"], **times)
+
+
 def run(
-    shapes: str, arguments: argparse.Namespace, dtypes: tuple[str, ...], rounds: int, seconds: float
+    shapes: str,
+    arguments: argparse.Namespace,
+    kept: Kept,
+    dtypes: tuple[str, ...],
+    rounds: int,
+    seconds: float,
 ) -> list[Row]:
     """Measure the cases of these shapes that were asked for; beside float32 on the most threads only."""
     rows = []
@@ -260,9 +297,9 @@ def run(
         for (dtype, threads), layout, direction in itertools.product(runs, LAYOUTS, DIRECTIONS):
             case = Case(subject.name, direction, shape, layout, dtype, threads)
             if re.search(arguments.case, str(case)):
-                row = measure(subject, case, rounds, seconds)
-                rows.append(row)
-                print(f"{row.speedup:6.2f}  {row.copy_share:4.0%}  {case}", file=sys.stderr, flush=True)
+                rows.append(
+                    kept.row(case, lambda case=case, subject=subject: measure(subject, case, rounds, seconds))
+                )  # type: ignore[misc]
     return rows
 
 
@@ -270,14 +307,7 @@ def fresh_rows(arguments: argparse.Namespace) -> list[Row]:
     """The large cases in a process of their own, which gives memory back after every call."""
     command = [sys.executable, __file__, "--fresh", "--case", arguments.case]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    rows = []
-    for entry in json.loads(done.stdout):
-        case = Case(**{**entry["case"], "shape": tuple(entry["case"]["shape"])})
-        times = {
-            name: entry[name] and Times(tuple(entry[name]["rounds"])) for name in ("ours", "peer", "copy")
-        }
-        rows.append(Row(case, size_bytes=entry["size_bytes"], **times))
-    return rows
+    return [row_of(entry) for entry in json.loads(done.stdout)]
 
 
 def page(arguments: argparse.Namespace) -> list[str]:
@@ -287,9 +317,10 @@ def page(arguments: argparse.Namespace) -> list[str]:
     described = "\n".join(f"- {line}" for line in machine())
     lines = INTRODUCTION.format(machine=described, rounds=rounds).splitlines()
     types = ("float32",) if arguments.quick else ("float32", "bfloat16", "float64")
-    large = run("large", arguments, types, rounds, seconds)
-    usual = [] if arguments.quick else run("usual", arguments, ("float32",), rounds, seconds)
-    small = run("small", arguments, ("float32",), rounds, seconds / 2)
+    kept = Kept(arguments.rows, arguments.minutes)
+    large = run("large", arguments, kept, types, rounds, seconds)
+    usual = [] if arguments.quick else run("usual", arguments, kept, ("float32",), rounds, seconds)
+    small = run("small", arguments, kept, ("float32",), rounds, seconds / 2)
     # What is under 1 MB shows the cost of a call rather than the speed of an operator.
     usual, small = (
         [row for row in usual + small if (row.size_bytes >= 2**20) is is_big] for is_big in (True, False)
@@ -342,13 +373,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few cases, 5 rounds")
     parser.add_argument("--output", type=Path, help="Markdown file to write")
     parser.add_argument("--case", default="", metavar="PATTERN", help="only cases whose line matches")
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="keep the rows here, and take those it has")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="with --rows: stop then, to go on another time"
+    )
     parser.add_argument(
         "--fresh", action="store_true", help="the large cases without reuse of memory, as JSON"
     )
     arguments = parser.parse_args()
     if arguments.fresh:
         arguments.case = f"(?=.*(?:{arguments.case})).* 1$"
-        print(json.dumps([asdict(row) for row in run("large", arguments, ("float32",), 3, 0.0)]))
+        kept = Kept(None, math.inf)
+        print(json.dumps([asdict(row) for row in run("large", arguments, kept, ("float32",), 3, 0.0)]))
         return
     downup.reuse_memory()
     lines = page(arguments)
