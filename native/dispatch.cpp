@@ -16,6 +16,10 @@ namespace downup {
   extern const SelectKernels select_kernels[kElementTypes];      \
   extern const RearrangeKernel rearrange_kernels[kElementSizes]; \
   extern const ResampleKernel resample_kernels[kResampledTypes]; \
+  extern const ElementwiseKernel elementwise_kernel;             \
+  extern const ReduceKernel reduce_kernel;                       \
+  extern const MatmulKernel matmul_kernel;                       \
+  extern const LabelKernels label_kernels;                       \
   }
 #ifdef DU_HAS_X86
 DU_KERNELS_OF(avx512)
@@ -39,13 +43,17 @@ struct Build {
   bool (*runs)();
 };
 
+#define DU_BUILD(isa)                                                                                             \
+  {#isa,                    isa::select_kernels, isa::rearrange_kernels, isa::resample_kernels, isa::elementwise_kernel, \
+   isa::reduce_kernel, isa::matmul_kernel,  isa::label_kernels}
+
 // Best first.
 constexpr Build kBuilds[] = {
 #ifdef DU_HAS_X86
-    {{"avx512", avx512::select_kernels, avx512::rearrange_kernels, avx512::resample_kernels}, runs_avx512},
-    {{"avx2", avx2::select_kernels, avx2::rearrange_kernels, avx2::resample_kernels}, runs_avx2},
+    {DU_BUILD(avx512), runs_avx512},
+    {DU_BUILD(avx2), runs_avx2},
 #endif
-    {{"plain", plain::select_kernels, plain::rearrange_kernels, plain::resample_kernels}, runs_always},
+    {DU_BUILD(plain), runs_always},
 };
 
 const Kernels* find(const char* name) {
@@ -65,7 +73,7 @@ const Kernels& active_kernels() { return *active.load(std::memory_order_relaxed)
 
 using namespace downup;
 
-extern "C" int32_t du_interface_version(void) { return 3; }
+extern "C" int32_t du_interface_version(void) { return 4; }
 
 extern "C" const char* du_isa_name(int32_t index) {
   if (index < 0) return nullptr;

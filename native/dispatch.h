@@ -1,7 +1,11 @@
 // The kernels of the instruction set in use.
 #pragma once
 
+#include "elementwise/call.h"
+#include "labels/call.h"
+#include "matmul/call.h"
 #include "rearrange/plan.h"
+#include "reduce/call.h"
 #include "resample/call.h"
 #include "select/call.h"
 
@@ -12,6 +16,11 @@ struct Kernels {
   const SelectKernels* select;     // [kElementTypes]
   const RearrangeKernel* rearrange;  // [kElementSizes]
   const ResampleKernel* resample;  // [kResampledTypes]
+  // As references: what they name is not yet known when the table of builds is made.
+  const ElementwiseKernel& elementwise;
+  const ReduceKernel& reduce;
+  const MatmulKernel& matmul;
+  const LabelKernels& labels;
 };
 
 const Kernels& active_kernels();

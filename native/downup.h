@@ -153,6 +153,51 @@ int32_t du_taps_read(const du_taps* taps, int64_t* start, int64_t* index, double
  * (DU_FLOAT64 in double) and rounded once, DU_UINT8 to the nearest, ties to even. */
 int32_t du_resample2d(const du_view* in, const du_view* out, const du_taps* rows, const du_taps* columns, int64_t threads);
 
+/* elementwise: DU_FLOAT32, any strides. An output may be one of the inputs itself (the same view), or must be apart from them. */
+
+/* x is an element. DU_CLIP: alpha to beta; DU_HARD_SIGMOID: alpha x + beta, clipped to 0 and 1; DU_LEAKY_RELU and DU_ELU: alpha;
+ * DU_PRELU: one slope for each channel. What lies below 0 is 0 for DU_RELU. The others need no numbers. */
+enum {
+  DU_IDENTITY = 0, DU_RELU, DU_LEAKY_RELU, DU_PRELU, DU_CLIP, DU_SIGMOID, DU_SILU, DU_HARD_SIGMOID, DU_HARD_SWISH, DU_GELU, DU_GELU_TANH,
+  DU_ELU, DU_TANH, DU_EXP, DU_ERF, DU_SQRT, DU_ABS
+};
+typedef struct du_activation {
+  int32_t kind;
+  float alpha, beta;
+  const float* slopes; /* [channels] */
+} du_activation;
+
+enum { DU_ADD = 0, DU_SUBTRACT, DU_MULTIPLY, DU_DIVIDE, DU_MINIMUM, DU_MAXIMUM };
+
+/* out = activation(in); NULL stands for DU_IDENTITY. */
+int32_t du_activate(const du_view* in, const du_view* out, const du_activation* activation, int64_t threads);
+
+/* out = activation(a operation b). An axis of one element of a or b is read for every element of out. */
+int32_t du_combine(const du_view* a, const du_view* b, const du_view* out, int32_t operation, const du_activation* activation, int64_t threads);
+
+/* out = activation(in * scale + shift), scale and shift [channels]. */
+int32_t du_affine(const du_view* in, const du_view* out, const float* scale, const float* shift, const du_activation* activation,
+                  int64_t threads);
+
+/* reduce: each element of out is the sum, mean or largest of the elements of `in` along the axes where out has size 1, in their
+ * order (DU_FLOAT32, summed in double); NaN is the largest. */
+enum { DU_SUM = 0, DU_MEAN, DU_LARGEST };
+int32_t du_reduce(const du_view* in, const du_view* out, int32_t operation, int64_t threads);
+
+/* matmul: out [n, g, m, k] = left [n, g, m, inner] x right [n, g, inner, k], DU_FLOAT32. A batch or group of one matrix serves all. */
+int32_t du_matmul(const du_view* left, const du_view* right, const du_view* out, int64_t threads);
+
+/* labels: what becomes of the scores of classes, the channels of `in` (DU_FLOAT32). */
+
+/* e^x over its sum. */
+int32_t du_softmax(const du_view* in, const du_view* out, int64_t threads);
+
+/* The first channel with the largest score; NaN is larger than all. out [n, 1, h, w], DU_INT64, or DU_UINT8 for at most 256 classes. */
+int32_t du_argmax(const du_view* in, const du_view* out, int64_t threads);
+
+/* du_argmax of du_resample2d of `in`, with the same bits, without the resampled scores ever being in memory. */
+int32_t du_resample_argmax(const du_view* in, const du_view* out, const du_taps* rows, const du_taps* columns, int64_t threads);
+
 /* declarations end */
 #pragma GCC visibility pop
 

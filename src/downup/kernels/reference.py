@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from downup.errors import ArgumentError
-from downup.kernels import Window
+from downup.kernels import Window, lib
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -219,3 +219,114 @@ def resample2d(x: Array, rows: Any, columns: Any) -> Array:
                 out[..., y, column] += row_weight[k] * weight[m] * x[..., row_index[k], index[m]]
         out[..., y, column] /= row_divisor[y] * divisor[column]
     return out
+
+
+def activate(
+    x: Array, kind: int, alpha: float = 0.0, beta: float = 0.0, slopes: Array | None = None
+) -> Array:
+    """One of the activations of `downup.h` on each element, in double."""
+    out = np.empty(x.shape)
+    for n, c, row, column in np.ndindex(*x.shape):
+        slope = 0.0 if slopes is None else float(slopes[c])
+        out[n, c, row, column] = _activated(float(x[n, c, row, column]), kind, alpha, beta, slope)
+    return out
+
+
+def _activated(x: float, kind: int, alpha: float, beta: float, slope: float) -> float:
+    if math.isnan(x):
+        return x
+    rules: dict[int, Callable[[], float]] = {
+        lib.DU_IDENTITY: lambda: x,
+        lib.DU_RELU: lambda: max(x, 0.0),
+        lib.DU_LEAKY_RELU: lambda: x if x >= 0 else alpha * x,
+        lib.DU_PRELU: lambda: x if x >= 0 else slope * x,
+        lib.DU_CLIP: lambda: min(max(x, alpha), beta),
+        lib.DU_SIGMOID: lambda: 1 / (1 + math.exp(-x)),
+        lib.DU_SILU: lambda: x / (1 + math.exp(-x)),
+        lib.DU_HARD_SIGMOID: lambda: min(max(alpha * x + beta, 0.0), 1.0),
+        lib.DU_HARD_SWISH: lambda: x * min(max(x / 6 + 0.5, 0.0), 1.0),
+        lib.DU_GELU: lambda: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
+        lib.DU_GELU_TANH: lambda: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+        lib.DU_ELU: lambda: x if x >= 0 else alpha * math.expm1(x),
+        lib.DU_TANH: lambda: math.tanh(x),
+        lib.DU_EXP: lambda: math.exp(x),
+        lib.DU_ERF: lambda: math.erf(x),
+        lib.DU_SQRT: lambda: math.sqrt(x) if x >= 0 else math.nan,
+        lib.DU_ABS: lambda: abs(x),
+    }
+    return rules[kind]()
+
+
+def combine(a: Array, b: Array, operation: int) -> Array:
+    """`a` and `b` element by element, in double; an axis of one element is read for every element of the other."""
+    rules: dict[int, Callable[[Array, Array], Array]] = {
+        lib.DU_ADD: np.add,
+        lib.DU_SUBTRACT: np.subtract,
+        lib.DU_MULTIPLY: np.multiply,
+        lib.DU_DIVIDE: np.divide,
+        lib.DU_MINIMUM: np.minimum,
+        lib.DU_MAXIMUM: np.maximum,
+    }
+    return rules[operation](a.astype(np.float64), b.astype(np.float64))
+
+
+def affine(x: Array, scale: Array, shift: Array) -> Array:
+    """Each channel times its scale, plus its shift, in double."""
+    out = np.empty(x.shape)
+    for n, c, row, column in np.ndindex(*x.shape):
+        out[n, c, row, column] = float(x[n, c, row, column]) * float(scale[c]) + float(shift[c])
+    return out
+
+
+def reduce(x: Array, out_shape: tuple[int, int, int, int], operation: int) -> Array:
+    """The sum, mean or largest element along the axes where `out_shape` is 1, in order, in double."""
+    axes = tuple(axis for axis in range(4) if out_shape[axis] == 1)
+    rules: dict[int, Callable[[Array], Any]] = {
+        lib.DU_SUM: np.sum,
+        lib.DU_MEAN: np.mean,
+        lib.DU_LARGEST: np.max,
+    }
+    out = np.empty(out_shape)
+    for place in np.ndindex(*out_shape):
+        own = tuple(slice(None) if axis in axes else place[axis] for axis in range(4))
+        out[place] = rules[operation](x[own].astype(np.float64))
+    return out
+
+
+def matmul(left: Array, right: Array) -> Array:
+    """Matrix by matrix, in double."""
+    batch, groups = max(left.shape[0], right.shape[0]), max(left.shape[1], right.shape[1])
+    out = np.zeros((batch, groups, left.shape[2], right.shape[3]))
+    for n, g, row, column in np.ndindex(*out.shape):
+        a = left[n % left.shape[0], g % left.shape[1], row].astype(np.float64)
+        b = right[n % right.shape[0], g % right.shape[1], :, column].astype(np.float64)
+        out[n, g, row, column] = sum(x * y for x, y in zip(a, b, strict=True))
+    return out
+
+
+def softmax(x: Array) -> Array:
+    """e^x over its sum along the channels, in double."""
+    out = np.empty(x.shape)
+    for n, row, column in np.ndindex(x.shape[0], *x.shape[2:]):
+        scores = x[n, :, row, column].astype(np.float64)
+        powers = np.exp(scores - scores.max())
+        out[n, :, row, column] = powers / powers.sum()
+    return out
+
+
+def argmax(x: Array) -> Array:
+    """The first channel with the largest score [n, 1, h, w]; NaN is larger than all."""
+    out = np.zeros((x.shape[0], 1, *x.shape[2:]), np.int64)
+    for n, row, column in np.ndindex(x.shape[0], *x.shape[2:]):
+        best = 0
+        for c in range(1, x.shape[1]):
+            score, so_far = x[n, c, row, column], x[n, best, row, column]
+            if score > so_far or (math.isnan(score) and not math.isnan(so_far)):
+                best = c
+        out[n, 0, row, column] = best
+    return out
+
+
+def resample_argmax(x: Array, rows: Any, columns: Any) -> Array:
+    """`argmax` of `resample2d`."""
+    return argmax(resample2d(x, rows, columns))
