@@ -18,7 +18,7 @@ FLOORS = (
     ("training", "keras"),
     ("prediction",),  # a training run is scored by the loop that labels pictures
     ("networks", "evaluation"),
-    ("nn", "data"),
+    ("nn", "data", "graph"),
     ("ops",),
     ("taps", "catalog"),
     ("kernels",),
@@ -37,6 +37,7 @@ WITHOUT_TORCH = (
     "downup.taps",
     "downup.data",
     "downup.evaluation",
+    "downup.graph",
     "downup.prediction",
     "downup.training.run_folder",
     "downup.cli",
