@@ -45,7 +45,7 @@ DU_INLINE void for_each_code(const SelectCall& call, const Ways& ways, const uin
 template <class F>
 DU_INLINE void for_each_plane(const SelectCall& call, int64_t threads, F work) {
   const int64_t samples = call.rows.out * call.columns.out + 1;
-  parallel_for(call.batch * call.channels, larger(1, 16384 / samples), threads, [&](int64_t begin, int64_t end) {
+  parallel_for(call.batch * call.channels, larger(1, 4096 / samples), threads, [&](int64_t begin, int64_t end) {
     RowCursor at(begin, call.channels);  // planes are the rows of an image
     for (int64_t i = begin; i < end; ++i, at.next()) work(at.plane, at.row);
   });

@@ -54,7 +54,7 @@ void add_back(const SelectCall& call, int64_t threads) {
   if (to_plane_in_vectors<T, true>(call, threads)) return;
   if (sizeof(T) > 2 || !call.overlaps) return scatter_codes<T, true>(call, threads);
   if (call.rows.in <= kMostSums && call.columns.in <= kMostSums / call.rows.in) return scatter_sums<T>(call, threads);
-  to_plane_by_place<T, uint8_t, true>(call, threads);
+  if constexpr (sizeof(T) == 2) scatter_sums_in_place<uint8_t>(call, threads);
 }
 
 template <class T>
@@ -64,10 +64,10 @@ void put_back(const SelectCall& call, int64_t threads) {
 
 template <class T>
 int64_t far_add_back(const SelectCall& call, int64_t threads) {
-  const int64_t found = scatter<T, true>(call, threads);
-  // Once more, as bfloat16 must not be rounded at each sum.
-  if (sizeof(T) == 2 && call.overlaps) to_plane_by_place<T, int64_t, true>(call, threads);
-  return found;
+  if constexpr (sizeof(T) == 2) {
+    if (call.overlaps) return scatter_sums_in_place<int64_t>(call, threads);
+  }
+  return scatter<T, true>(call, threads);
 }
 
 template <class T>

@@ -304,13 +304,5 @@ bool to_plane_in_vectors(const SelectCall& call, int64_t threads) {
   return true;
 }
 
-// Place by place, for what no other kernel does.
-template <class T, class P, bool kAdds>
-void to_plane_by_place(const SelectCall& call, int64_t threads) {
-  for_each_place_row<T, P>(call, false, threads, [&](T* row, const T* samples, const P* positions, int64_t y) {
-    for (int64_t x = 0; x < call.columns.in; ++x) one_place<T, P, kAdds>(call, row + x * call.plane_strides[3], samples, positions, y, x);
-  });
-}
-
 }  // namespace DU_ISA
 }  // namespace downup

@@ -334,17 +334,21 @@ def test_each_instruction_set_and_number_of_threads_gives_the_same_bits(dtype, i
         torch.set_num_threads(threads)
 
 
+# A small plane, a large one, and windows of more taps than a byte tells apart.
+@pytest.mark.parametrize(
+    ("size", "window"), [((30, 31), (7, 1, 3)), ((80, 70), (7, 3, 3)), ((40, 41), (17, 2, 8))]
+)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_bfloat16_gradients_are_summed_in_float32(layout):
-    x = torch.zeros(2, 5, 30, 31, dtype=torch.bfloat16)
+def test_bfloat16_gradients_are_summed_in_float32(layout, size, window):
+    x = torch.zeros(2, 5, *size, dtype=torch.bfloat16)
     x[:, :, ::3, ::3] = 1
     x = x.contiguous(memory_format=layout).requires_grad_()
-    pooled = ops.max_pool2d(x, 7, 1, 3)
+    pooled = ops.max_pool2d(x, *window)
     gradient = torch.randn_like(pooled)
     pooled.backward(gradient)
     exact = x.detach().double().requires_grad_()
-    F.max_pool2d(exact, 7, 1, 3).backward(gradient.double())
-    # One rounding to 8 bits, after sums of at most 49 terms in 24 bits.
+    F.max_pool2d(exact, *window).backward(gradient.double())
+    # One rounding to 8 bits, after sums of at most 81 terms in 24 bits.
     bound = exact.grad.abs() * 2.0**-8 + 1e-5
     assert ((x.grad.double() - exact.grad).abs() <= bound).all()
 
