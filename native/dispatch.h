@@ -1,6 +1,7 @@
 // The kernels of the instruction set in use.
 #pragma once
 
+#include "convolve/plan.h"
 #include "elementwise/call.h"
 #include "labels/call.h"
 #include "matmul/call.h"
@@ -21,6 +22,7 @@ struct Kernels {
   const ReduceKernel& reduce;
   const MatmulKernel& matmul;
   const LabelKernels& labels;
+  const ConvolveKernels& convolve;
 };
 
 const Kernels& active_kernels();

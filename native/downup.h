@@ -198,6 +198,45 @@ int32_t du_argmax(const du_view* in, const du_view* out, int64_t threads);
 /* du_argmax of du_resample2d of `in`, with the same bits, without the resampled scores ever being in memory. */
 int32_t du_resample_argmax(const du_view* in, const du_view* out, const du_taps* rows, const du_taps* columns, int64_t threads);
 
+/* convolve: a convolution with learned weights, prepared once, then run on any size. A sample's bits depend on its own inputs, the
+ * spec and the instruction set in use when it was prepared: not on sizes, threads or how its channels are cut into parts. */
+
+enum { DU_FAST = 0, DU_EXACT = 1 }; /* may the sums be rearranged for speed (Winograd), at some ten times the rounding error? */
+enum { DU_AUTO = 0, DU_DIRECT = 1 };
+typedef struct du_convolution_spec {
+  int64_t in_channels, out_channels, groups;
+  du_window window; /* ceil_mode and adaptive must be 0 */
+  int64_t output_padding[2]; /* of a transposed convolution: rows and columns more, below its stride or dilation; else 0 */
+  int64_t upsample[2]; /* nearest upsampling by whole factors in front of the window; 1, 1: none */
+  int32_t transposed;
+  int32_t precision; /* DU_FAST or DU_EXACT */
+  int32_t algorithm; /* DU_AUTO, or one of the others where it fits the rest */
+  du_activation activation;
+} du_convolution_spec;
+
+typedef struct du_convolution du_convolution;
+
+/* weight [out_channels, in_channels / groups, window rows, window columns], transposed [in_channels, out_channels / groups, rows,
+ * columns]; bias [out_channels] or NULL. All is copied. NULL with an error; freed once. */
+du_convolution* du_convolution_new(const du_convolution_spec* spec, const float* weight, const float* bias);
+void du_convolution_free(du_convolution* convolution);
+
+/* in_size and out_size [2]: rows, columns. */
+int32_t du_convolution_out_size(const du_convolution* convolution, const int64_t* in_size, int64_t* out_size);
+
+/* Memory that a run on such a size borrows, or -1 with an error. */
+int64_t du_convolution_scratch_bytes(const du_convolution* convolution, int64_t batch, int64_t in_rows, int64_t in_columns,
+                                     int64_t threads);
+
+/* The name of what was chosen: "direct", ... */
+const char* du_convolution_algorithm(const du_convolution* convolution);
+
+/* parts [part_count, at most 64]: [n, c_i, h, w], whose channels one after the other are the input's -> out [n, out_channels, out_h, out_w],
+ * the activation of convolution + bias + residual. residual is NULL or like out; it may be out itself. All DU_FLOAT32, channels
+ * side by side (stride 1). Any number of threads may run one convolution, each call with a scratch of its own. */
+int32_t du_convolution_run(const du_convolution* convolution, int64_t part_count, const du_view* parts, const du_view* residual,
+                           const du_view* out, void* scratch, int64_t scratch_bytes, int64_t threads);
+
 /* declarations end */
 #pragma GCC visibility pop
 

@@ -8,6 +8,9 @@
 
 namespace downup {
 namespace DU_ISA {
+
+void activate_in_place(const du_activation& activation, const float* slopes, float* at, int64_t count);
+
 namespace {
 
 constexpr int64_t kChunk = 512;
@@ -134,6 +137,11 @@ void elementwise(const ElementwiseCall& call, int64_t threads) {
 }
 
 }  // namespace
+
+// For kernels that are built with other options, under which the functions above would have other bits.
+void activate_in_place(const du_activation& activation, const float* slopes, float* at, int64_t count) {
+  activate_run(activation, slopes, at, count);
+}
 
 extern const ElementwiseKernel elementwise_kernel;
 const ElementwiseKernel elementwise_kernel = elementwise;

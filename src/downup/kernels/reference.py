@@ -10,6 +10,7 @@ import numpy as np
 
 from downup.errors import ArgumentError
 from downup.kernels import Window, lib
+from downup.kernels.convolve import ACTIVATIONS, ConvolutionSpec
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -330,3 +331,51 @@ def argmax(x: Array) -> Array:
 def resample_argmax(x: Array, rows: Any, columns: Any) -> Array:
     """`argmax` of `resample2d`."""
     return argmax(resample2d(x, rows, columns))
+
+
+def convolve(
+    x: Array, weight: Array, bias: Array | None, spec: ConvolutionSpec, residual: Array | None = None
+) -> Array:
+    """A convolution tap by tap, in double: the sum of weight[o, i, ky, kx] * x[i, tap]; transposed, each sample spread."""
+    x = x.astype(np.float64).repeat(spec.upsample[0], 2).repeat(spec.upsample[1], 3)
+    batch, _, *in_size = x.shape
+    window, group_in = spec.window, spec.in_channels // spec.groups
+    pads = [a + b for a, b in zip(window.pad_before, window.pad_after, strict=True)]
+    extents = [d * (k - 1) + 1 for d, k in zip(window.dilation, window.size, strict=True)]
+    if spec.transposed:
+        sizes = zip(in_size, window.stride, extents, pads, spec.output_padding, strict=True)
+        rows, columns = ((n - 1) * stride + extent - pad + more for n, stride, extent, pad, more in sizes)
+    else:
+        rows, columns = (
+            (n + pad - extent) // stride + 1
+            for n, stride, extent, pad in zip(in_size, window.stride, extents, pads, strict=True)
+        )
+    out = np.zeros((batch, spec.out_channels, rows, columns))
+    small, large = (
+        ((in_size[0], in_size[1]), (rows, columns))
+        if spec.transposed
+        else ((rows, columns), (in_size[0], in_size[1]))
+    )
+    for o, i in np.ndindex(spec.out_channels, group_in):
+        group, channel = divmod(o, spec.out_channels // spec.groups)
+        source = group * group_in + i
+        taps = weight[source, channel] if spec.transposed else weight[o, i]
+        for y, column in np.ndindex(*small):
+            for k, py, px in _taps(window, y, column, *large, small):
+                value = float(taps.flat[k])
+                if spec.transposed:
+                    out[:, o, py, px] += value * x[:, source, y, column]
+                else:
+                    out[:, o, y, column] += value * x[:, source, py, px]
+    if bias is not None:
+        out += bias[:, None, None]
+    if residual is not None:
+        out += residual
+    activation = spec.activation
+    return activate(
+        out,
+        lib.DU_IDENTITY + ACTIVATIONS.index(activation.kind),
+        activation.alpha,
+        activation.beta,
+        activation.slopes,
+    )

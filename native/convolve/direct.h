@@ -1,0 +1,152 @@
+// Convolution as a product of gathered pixels and packed weights: any window, stride, dilation and number of groups; 1x1 too.
+//
+// A job gathers a few tiles of outputs with all their inputs, which then stay in the second-level cache, and multiplies them by one
+// block of out channels after the other. Weights: [group][block of out channels][tap][in channel][lane of the block].
+#pragma once
+
+#include "finish.h"
+#include "gather.h"
+#include "jobs.h"
+
+namespace downup {
+namespace DU_ISA {
+
+struct DirectPlan {
+  static constexpr int64_t kMostTiles = 16;
+  // Gathered inputs of a job: they leave half of a second-level cache to the weights.
+  static constexpr int64_t kInputBytes = 384 << 10;
+  // Jobs for each worker, so that none waits long for the last.
+  static constexpr int64_t kJobs = 4;
+
+  int64_t grid[2];  // outputs of the longest phase
+  int64_t pixels;   // of a phase, over the batch
+  int64_t tiles_of_job, tile_jobs;
+  int64_t columns, column_jobs;  // phases x blocks of out channels
+  int64_t blocks;
+  int64_t workers;
+  int64_t tile_size, line_size;  // floats
+
+  explicit DirectPlan(const ConvolveCall& call) {
+    const ConvolvePlan& plan = *call.plan;
+    for (int i = 0; i < 2; ++i) grid[i] = (call.out_size[i] + plan.out_step[i] - 1) / plan.out_step[i];
+    pixels = call.batch * grid[0] * grid[1];
+    const int64_t tiles = (pixels + kTile - 1) / kTile, inputs = plan.most_taps * plan.group_in;
+    tile_size = tile_floats(inputs);
+    line_size = (inputs + 2 * kLanes - 1) / kLanes * kLanes;
+    workers = smaller(call.threads, kMostWorkers);
+    blocks = (plan.padded_out + kBlockVectors * kLanes - 1) / (kBlockVectors * kLanes);
+    columns = plan.phase_count * blocks;
+    tiles_of_job = larger(1, smaller(kMostTiles, kInputBytes / (4 * larger(1, tile_size))));
+    const int64_t wanted = workers == 1 ? 1 : kJobs * workers;
+    tiles_of_job = larger(1, smaller(tiles_of_job, tiles * plan.groups / wanted));
+    tile_jobs = (tiles + tiles_of_job - 1) / tiles_of_job;
+    column_jobs = larger(1, smaller(columns, wanted / larger(1, tile_jobs * plan.groups)));
+  }
+
+  int64_t worker_floats() const { return tiles_of_job * tile_size + line_size; }
+};
+
+// Where the outputs of a tile go; NULL where a pixel of the tile is no output.
+struct TileOutputs {
+  float* to[kTile];
+  const float* residual[kTile];
+};
+
+struct DirectJob {
+  const ConvolveCall& call;
+  const DirectPlan& direct;
+  const Part* parts;
+  const Pixels out, residual;
+
+  DirectJob(const ConvolveCall& c, const DirectPlan& d, const Part* p)
+      : call(c), direct(d), parts(p), out(c.out), residual(c.residual) {}
+
+  // The pixels of a tile; behind the last one, that one again.
+  void place(int64_t tile, Pixel* pixels) const {
+    for (int64_t r = 0; r < kTile; ++r) {
+      const int64_t i = smaller(tile * kTile + r, direct.pixels - 1), row = i / direct.grid[1];
+      pixels[r] = {row / direct.grid[0], row % direct.grid[0], i % direct.grid[1]};
+    }
+  }
+
+  void aim(int64_t tile, const Phase& phase, const Pixel* pixels, TileOutputs& outputs) const {
+    for (int64_t r = 0; r < kTile; ++r) {
+      const int64_t y = phase.first[0] + pixels[r].y * call.plan->out_step[0], x = phase.first[1] + pixels[r].x * call.plan->out_step[1];
+      const bool is_output = tile * kTile + r < direct.pixels && y < call.out_size[0] && x < call.out_size[1];
+      outputs.to[r] = is_output ? out.at(pixels[r].n, y, x) : nullptr;
+      outputs.residual[r] = is_output && residual.data ? residual.at(pixels[r].n, y, x) : nullptr;
+    }
+  }
+
+  template <int64_t kVectors>
+  void multiply_block(int64_t group, int64_t channel, int64_t inputs, const float* weights, const float* tiles, int64_t tile_count,
+                      const TileOutputs* outputs) const {
+    const Finisher<kVectors> finisher(*call.plan, group, channel);
+    for (int64_t t = 0; t < tile_count; ++t) {
+      Lanes sums[kTile][kVectors];
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kTile; ++r) {
+#pragma GCC unroll 2
+        for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = finisher.bias(v);
+      }
+      multiply<kVectors>(tiles + t * direct.tile_size, weights, inputs, sums);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kTile; ++r) {
+        if (outputs[t].to[r]) finisher.put(sums[r], outputs[t].to[r], outputs[t].residual[r]);
+      }
+    }
+  }
+
+  // Tiles [first, last) of a group, phases and blocks [column, end).
+  void run(int64_t group, int64_t first, int64_t last, int64_t column, int64_t end, float* memory) const {
+    const ConvolvePlan& plan = *call.plan;
+    Pixel pixels[DirectPlan::kMostTiles][kTile];
+    TileOutputs outputs[DirectPlan::kMostTiles];
+    for (int64_t t = first; t < last; ++t) place(t, pixels[t - first]);
+    bool has_gathered = false;
+    for (; column < end; ++column) {
+      const Phase& phase = plan.phases[column / direct.blocks];
+      const int64_t block = column % direct.blocks, inputs = phase.tap_count * plan.group_in;
+      if (!has_gathered || block == 0) {
+        const Gatherer gatherer{call, parts, phase, group, memory + direct.tiles_of_job * direct.tile_size};
+        const bool is_same = has_gathered && phase.is_shared;
+        for (int64_t t = first; t < last; ++t) {
+          if (!is_same) gatherer.gather(pixels[t - first], memory + (t - first) * direct.tile_size);
+          aim(t, phase, pixels[t - first], outputs[t - first]);
+        }
+        has_gathered = true;
+      }
+      constexpr int64_t kWidth = kBlockVectors * kLanes;
+      const int64_t channel = block * kWidth;
+      const float* weights = phase.weights + (group * plan.padded_out + channel) * inputs;
+      if (plan.padded_out - channel >= kWidth) {
+        multiply_block<kBlockVectors>(group, channel, inputs, weights, memory, last - first, outputs);
+      } else {
+        multiply_block<1>(group, channel, inputs, weights, memory, last - first, outputs);
+      }
+    }
+  }
+};
+
+inline int64_t direct_scratch_bytes(const ConvolveCall& call) {
+  const DirectPlan direct(call);
+  return direct.workers * direct.worker_floats() * 4;
+}
+
+inline void run_direct(const ConvolveCall& call, char* scratch) {
+  const DirectPlan direct(call);
+  const Parts parts(call);
+  float* memory = reinterpret_cast<float*>(scratch);
+  const DirectJob job(call, direct, parts.items);
+  const int64_t tiles = (direct.pixels + kTile - 1) / kTile;
+  run_jobs(call.plan->groups * direct.tile_jobs * direct.column_jobs, direct.workers, [&](int64_t worker, int64_t i) {
+    const int64_t share = i % direct.column_jobs, block = i / direct.column_jobs % direct.tile_jobs;
+    const int64_t first = block * direct.tiles_of_job;
+    job.run(i / direct.column_jobs / direct.tile_jobs, first, smaller(tiles, first + direct.tiles_of_job),
+            direct.columns * share / direct.column_jobs, direct.columns * (share + 1) / direct.column_jobs,
+            memory + worker * direct.worker_floats());
+  });
+}
+
+}  // namespace DU_ISA
+}  // namespace downup

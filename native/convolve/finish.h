@@ -1,0 +1,87 @@
+// Sums become outputs: residual, activation, store.
+#pragma once
+
+#include "../check.h"
+#include "plan.h"
+#include "product.h"
+
+namespace downup {
+namespace DU_ISA {
+
+// In elementwise/kernels.cpp: built without fused multiply-adds, an activation has the bits it has anywhere else.
+void activate_in_place(const du_activation& activation, const float* slopes, float* at, int64_t count);
+
+// Those that are part of the store. NaN stays NaN; `slope` counts for DU_PRELU alone.
+DU_INLINE bool is_cheap(int32_t kind) { return kind <= DU_CLIP; }
+DU_INLINE Lanes activate_cheaply(const du_activation& activation, const Lanes& slope, const Lanes& x) {
+  const Lanes zero{};
+  switch (activation.kind) {
+    case DU_RELU: return x < zero ? zero : x;
+    case DU_LEAKY_RELU: return x < zero ? x * activation.alpha : x;
+    case DU_PRELU: return x < zero ? x * slope : x;
+    case DU_CLIP: {
+      const Lanes low = zero + activation.alpha, high = zero + activation.beta, raised = x < low ? low : x;
+      return raised > high ? high : raised;
+    }
+    default: return x;
+  }
+}
+
+// The first `count` lanes, no more of them than there are.
+DU_INLINE Lanes load_some(const float* from, int64_t count) {
+  if (count >= kLanes) return load_as<Lanes>(from);
+  Lanes lanes{};
+  __builtin_memcpy(&lanes, from, static_cast<uint64_t>(count) * sizeof(float));
+  return lanes;
+}
+DU_INLINE void store_some(float* to, const Lanes& lanes, int64_t count) {
+  if (count >= kLanes) return store_as(to, lanes);
+  __builtin_memcpy(to, &lanes, static_cast<uint64_t>(count) * sizeof(float));
+}
+
+// Where the channels of a pixel lie in a view, side by side.
+struct Pixels {
+  float* data;
+  int64_t batch_stride, row_stride, column_stride;
+
+  explicit Pixels(const du_view* view) : data(nullptr), batch_stride(0), row_stride(0), column_stride(0) {
+    if (!view) return;
+    int64_t strides[4];
+    copy_strides(*view, strides);
+    data = static_cast<float*>(view->data);
+    batch_stride = strides[0], row_stride = strides[2], column_stride = strides[3];
+  }
+  float* at(int64_t n, int64_t y, int64_t x) const { return data + n * batch_stride + y * row_stride + x * column_stride; }
+};
+
+// Out channels [channel, channel + kVectors * kLanes) of a group.
+template <int64_t kVectors>
+struct Finisher {
+  const ConvolvePlan& plan;
+  int64_t packed;  // the place of the first channel in bias and slopes
+  int64_t first;   // and in a pixel
+  int64_t left;    // channels of the group from there on, at least one
+  Lanes slopes[kVectors];
+
+  DU_INLINE Finisher(const ConvolvePlan& p, int64_t group, int64_t channel)
+      : plan(p), packed(group * p.padded_out + channel), first(group * p.group_out + channel), left(p.group_out - channel) {
+    for (int64_t v = 0; v < kVectors; ++v) slopes[v] = load_as<Lanes>(p.slopes + packed + v * kLanes);
+  }
+
+  DU_INLINE Lanes bias(int64_t v) const { return load_as<Lanes>(plan.bias + packed + v * kLanes); }
+
+  // to, residual: the first channels of their pixels; residual may be NULL.
+  DU_INLINE void put(const Lanes* sums, float* to, const float* residual) const {
+#pragma GCC unroll 2
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const int64_t count = left - v * kLanes, place = first + v * kLanes;
+      Lanes sum = sums[v];
+      if (residual) sum += load_some(residual + place, count);
+      store_some(to + place, activate_cheaply(plan.activation, slopes[v], sum), count);
+    }
+    if (!is_cheap(plan.activation.kind)) activate_in_place(plan.activation, nullptr, to + first, smaller(left, kVectors * kLanes));
+  }
+};
+
+}  // namespace DU_ISA
+}  // namespace downup

@@ -1,0 +1,14 @@
+// The convolve kernels of one instruction set. Built with -ffp-contract=fast: they promise their bits per instruction set.
+#include "direct.h"
+
+namespace downup {
+namespace DU_ISA {
+
+extern const ConvolveKernels convolve_kernels;
+const ConvolveKernels convolve_kernels = {
+    kLanes,
+    {{nullptr, nullptr}, {direct_scratch_bytes, run_direct}},
+};
+
+}  // namespace DU_ISA
+}  // namespace downup

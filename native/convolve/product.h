@@ -1,0 +1,54 @@
+// The product under every dense convolution: a tile of pixels times a block of out channels, held in registers.
+//
+// An output is a chain of fused multiply-adds over its inputs in order, whatever tile it lies in: so its bits are its own.
+#pragma once
+
+#include "../simd.h"
+
+namespace downup {
+namespace DU_ISA {
+
+constexpr int64_t kLanes = kVectorBytes / 4;
+using Lanes = Vector<float, kLanes>;
+
+// Pixels of a tile: 28 of 32 registers hold sums; 12, and 8, of 16.
+#if defined(__AVX512F__)
+constexpr int64_t kTile = 14;
+#elif defined(__AVX2__)
+constexpr int64_t kTile = 6;
+#else
+constexpr int64_t kTile = 4;
+#endif
+
+// Floats of a tile of so many inputs, whose layout is [input / kLanes][kTile][kLanes]: the product reads one stream, and each pixel
+// lies a constant away from its neighbour.
+DU_INLINE int64_t tile_floats(int64_t inputs) { return (inputs + kLanes - 1) / kLanes * kTile * kLanes; }
+
+template <int64_t kVectors>
+DU_INLINE void multiply_step(const float* in, const float* weights, Lanes (&sums)[kTile][kVectors]) {
+  Lanes w[kVectors];
+#pragma GCC unroll 2
+  for (int64_t v = 0; v < kVectors; ++v) w[v] = load_as<Lanes>(weights + v * kLanes);
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kTile; ++r) {
+#pragma GCC unroll 2
+    for (int64_t v = 0; v < kVectors; ++v) sums[r][v] += in[r * kLanes] * w[v];
+  }
+}
+
+// tile: as above; weights [inputs][kVectors * kLanes]; sums go on from what they hold.
+template <int64_t kVectors>
+DU_INLINE void multiply(const float* tile, const float* weights, int64_t inputs, Lanes (&sums)[kTile][kVectors]) {
+  constexpr int64_t kWidth = kVectors * kLanes;
+  int64_t left = inputs;
+  for (; left >= kLanes; left -= kLanes) {
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < kLanes; ++k) multiply_step<kVectors>(tile + k, weights + k * kWidth, sums);
+    tile += kTile * kLanes;
+    weights += kLanes * kWidth;
+  }
+  for (int64_t k = 0; k < left; ++k) multiply_step<kVectors>(tile + k, weights + k * kWidth, sums);
+}
+
+}  // namespace DU_ISA
+}  // namespace downup
