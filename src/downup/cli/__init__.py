@@ -12,6 +12,7 @@ from downup.cli.console import Commands
 from downup.cli.demo import demo
 from downup.cli.evaluate import evaluate
 from downup.cli.ops import ops
+from downup.cli.optimize import optimize
 from downup.cli.predict import predict
 from downup.cli.train import train
 
@@ -44,7 +45,7 @@ def _options(
     pass
 
 
-for command in (check, train, evaluate, predict, demo, ops):
+for command in (check, train, evaluate, predict, optimize, demo, ops):
     app.command()(command)
 
 

@@ -4,6 +4,22 @@ The graph is that of `onnx_ir`; what is here are functions on it.
 """
 
 from downup.graph import shapes
+from downup.graph.cost import count_multiply_adds, node_multiply_adds
+from downup.graph.facts import example_shapes
 from downup.graph.reading import prepare, read, refuse_unsupported, write
+from downup.graph.rewriting import Change, rewrite
+from downup.graph.rules import RULES
 
-__all__ = ["prepare", "read", "refuse_unsupported", "shapes", "write"]
+__all__ = [
+    "RULES",
+    "Change",
+    "count_multiply_adds",
+    "example_shapes",
+    "node_multiply_adds",
+    "prepare",
+    "read",
+    "refuse_unsupported",
+    "rewrite",
+    "shapes",
+    "write",
+]

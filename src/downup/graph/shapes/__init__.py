@@ -18,7 +18,19 @@ from downup.graph.shapes.rearrange import pads_of, slices_of
 from downup.graph.shapes.site import MOST_ELEMENTS, Known, Rule, Shape, Site
 from downup.graph.shapes.windows import Window, window_of
 
-__all__ = ["RULES", "Known", "Site", "Window", "infer", "pads_of", "site_of", "slices_of", "window_of"]
+__all__ = [
+    "RULES",
+    "Known",
+    "Shape",
+    "Site",
+    "Window",
+    "infer",
+    "infer_node",
+    "pads_of",
+    "site_of",
+    "slices_of",
+    "window_of",
+]
 
 RULES: dict[str, Rule] = {**windows.RULES, **pointwise.RULES, **rearrange.RULES, **others.RULES}
 
