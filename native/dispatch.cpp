@@ -74,7 +74,7 @@ const Kernels& active_kernels() { return *active.load(std::memory_order_relaxed)
 
 using namespace downup;
 
-extern "C" int32_t du_interface_version(void) { return 5; }
+extern "C" int32_t du_interface_version(void) { return 6; }
 
 extern "C" const char* du_isa_name(int32_t index) {
   if (index < 0) return nullptr;

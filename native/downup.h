@@ -114,7 +114,8 @@ typedef struct du_taps du_taps;
 
 enum { DU_COUNT_PADDED = 0, DU_COUNT_INSIDE = 1, DU_COUNT_GIVEN = 2 };
 enum { DU_EDGE_REFLECT = 0, DU_EDGE_REPEAT = 1, DU_EDGE_ZERO = 2 };
-enum { DU_NEAREST = 0, DU_LINEAR = 1, DU_CUBIC = 2, DU_LANCZOS = 3 };
+/* Lanczos of three lobes, and of five. */
+enum { DU_NEAREST = 0, DU_LINEAR = 1, DU_CUBIC = 2, DU_LANCZOS = 3, DU_LANCZOS5 = 4 };
 /* Where output sample i lies, in input samples, with r input samples per output sample: (i + 0.5) r - 0.5; the same about a
  * common centre; the same but 0 for an output of one sample; i (in - 1) / (out - 1); i r. */
 enum { DU_HALF_PIXEL = 0, DU_HALF_PIXEL_SYMMETRIC = 1, DU_PYTORCH_HALF_PIXEL = 2, DU_ALIGN_CORNERS = 3, DU_ASYMMETRIC = 4 };

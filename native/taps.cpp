@@ -39,24 +39,33 @@ double cubic(double x, double a) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-double lanczos(double x) {
+// As many lobes on each side.
+double lanczos(double x, double lobes) {
   x = fabs(x);
-  if (x >= 3) return 0;
+  if (x >= lobes) return 0;
   if (x == 0) return 1;
   if (x == floor(x)) return 0;  // exactly, so that a neighbour of no weight is not read
   const double angle = 3.14159265358979323846 * x;
-  return sin(angle) / angle * sin(angle / 3) / (angle / 3);
+  return sin(angle) / angle * sin(angle / lobes) / (angle / lobes);
 }
 
 double weight_of(const du_sampling& sampling, double way) {
   switch (sampling.filter) {
     case DU_LINEAR: return linear(way);
     case DU_CUBIC: return cubic(way, sampling.cubic_coefficient);
-    default: return lanczos(way);
+    case DU_LANCZOS: return lanczos(way, 3);
+    default: return lanczos(way, 5);
   }
 }
 
-double support_of(const du_sampling& sampling) { return sampling.filter == DU_LINEAR ? 1 : sampling.filter == DU_CUBIC ? 2 : 3; }
+double support_of(const du_sampling& sampling) {
+  switch (sampling.filter) {
+    case DU_LINEAR: return 1;
+    case DU_CUBIC: return 2;
+    case DU_LANCZOS: return 3;
+    default: return 5;
+  }
+}
 
 // Where output samples lie: sample i at (2i * step + first) / unit, in input samples; exact when made from whole sizes.
 struct Positions {
@@ -143,7 +152,7 @@ bool check_choice(int32_t value, int32_t choices, const char* name) {
 
 bool check_sampling(const du_sampling* sampling, int64_t in_size) {
   if (!sampling) return !set_error(DU_BAD_ARGUMENT, "sampling is NULL");
-  if (!check_choice(sampling->filter, DU_LANCZOS + 1, "filter") || !check_choice(sampling->coordinates, DU_ASYMMETRIC + 1, "coordinates") ||
+  if (!check_choice(sampling->filter, DU_LANCZOS5 + 1, "filter") || !check_choice(sampling->coordinates, DU_ASYMMETRIC + 1, "coordinates") ||
       !check_choice(sampling->rounding, DU_ROUND_PREFER_CEIL + 1, "rounding")) {
     return false;
   }

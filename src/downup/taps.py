@@ -16,7 +16,7 @@ from downup.errors import ArgumentError
 from downup.geometry import whole
 from downup.kernels import Window, check, ffi, lib
 
-Filter = Literal["nearest", "linear", "cubic", "lanczos"]
+Filter = Literal["nearest", "linear", "cubic", "lanczos", "lanczos5"]
 Coordinates = Literal[
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"
 ]
@@ -25,7 +25,7 @@ Edge = Literal["reflect", "repeat", "zero"]
 Counted = Literal["padded", "inside"]
 
 # In the order of their numbers in downup.h.
-FILTERS = ("nearest", "linear", "cubic", "lanczos")
+FILTERS = ("nearest", "linear", "cubic", "lanczos", "lanczos5")
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
 ROUNDINGS = ("torch", "torch_exact", "floor", "ceil", "prefer_floor", "prefer_ceil")
 EDGES = ("reflect", "repeat", "zero")
@@ -166,7 +166,7 @@ def sampled_taps(
 
     Args:
         in_size, out_size: samples along the axis.
-        filter: "nearest", "linear", "cubic" (Keys) or "lanczos" (three lobes).
+        filter: "nearest", "linear", "cubic" (Keys), "lanczos" (three lobes) or "lanczos5" (five).
         ratio: input samples per output sample; negative for in_size / out_size.
         coordinates: where output sample i lies, in ONNX's names.
         rounding: which sample "nearest" takes: torch's two rules, computed in float32 from the ratio alone, or one of

@@ -245,7 +245,7 @@ def test_exact_rules_of_other_frameworks_take_the_samples_of_whole_number_arithm
         assert centres.flatten().tolist() == [min(max(place, 0), size - 1) for place in places]
 
 
-@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "lanczos", "area"])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "lanczos", "lanczos5", "area"])
 def test_pictures_of_bytes_are_computed_in_float_and_rounded_once(mode: str) -> None:
     image = torch.randint(0, 256, (1, 3, 9, 11), dtype=torch.uint8)
     for layout in (torch.contiguous_format, torch.channels_last):
@@ -290,7 +290,7 @@ def test_bits_do_not_depend_on_instruction_set_threads_layout_or_cut(dtype: torc
                 draw.choice([1, 3, 5, 16, 21, 40]),
             )
             image = (torch.rand(2, channels, rows, columns) * 255).to(dtype)
-            name = draw.choice(["linear", "cubic", "lanczos", "nearest"])
+            name = draw.choice(["linear", "cubic", "lanczos", "lanczos5", "nearest"])
             down = taps.sampled_taps(rows, draw.randint(1, 80), name, antialias=True)
             across = taps.sampled_taps(columns, draw.randint(1, 80), name)
             one, other = (down, across) if draw.random() < 0.5 else (down, taps.adaptive_taps(columns, 3))

@@ -84,6 +84,7 @@ _FILTERS = {
     "bilinear": "linear",
     "bicubic": "cubic",
     "lanczos": "lanczos",
+    "lanczos5": "lanczos5",
     "area": None,
 }
 
@@ -110,7 +111,7 @@ def sampling_plans(
     if mode == "area":
         return adaptive_plan(old[0], new[0]), adaptive_plan(old[1], new[1])
     factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
-    is_antialiased = bool(antialias) or mode == "lanczos"
+    is_antialiased = bool(antialias) or mode.startswith("lanczos")
     plans = []
     for i in (0, 1):
         # torch places samples by the factor it was given, not by the size that came of it.
@@ -154,7 +155,8 @@ def _check_rules(
 ) -> None:
     if mode not in _FILTERS:
         raise ArgumentError(f"mode is {mode!r}; use one of {', '.join(_FILTERS)}")
-    is_nearest, is_smooth = mode.startswith("nearest"), mode in ("bilinear", "bicubic", "lanczos")
+    is_nearest = mode.startswith("nearest")
+    is_smooth = not is_nearest and mode != "area"
     idle = {
         "align_corners": (align_corners, is_smooth, "bilinear, bicubic or lanczos"),
         "antialias": (antialias or None, is_smooth, "bilinear, bicubic or lanczos"),

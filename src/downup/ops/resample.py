@@ -240,8 +240,8 @@ def interpolate(
         input: [batch, channels, rows, columns], floating or uint8. One and three dimensions go to torch.
         size: (rows, columns), or a number for both.
         scale_factor: output samples per input sample, a number or (rows, columns), instead of `size`.
-        mode: "nearest", "nearest-exact", "bilinear", "bicubic", "lanczos" (antialiased always) or "area" (averages, for
-            the way down).
+        mode: "nearest", "nearest-exact", "bilinear", "bicubic", "lanczos" or "lanczos5" (of three and five lobes,
+            antialiased always) or "area" (averages, for the way down).
         align_corners: whether the centres of the corner pixels coincide; for bilinear and bicubic.
         recompute_scale_factor: place the samples by the rounded output size rather than by `scale_factor`.
         antialias: widen the filter on the way down; for bilinear, bicubic and lanczos.
@@ -284,6 +284,6 @@ def _composed_interpolate(x: Tensor, *arguments: Any) -> Tensor:
         or not x.dtype.is_floating_point
         or arguments[2] in ("nearest", "nearest-exact", "area")
     )
-    if is_known and arguments[-4:] == (None,) * 4 and arguments[2] != "lanczos":
+    if is_known and arguments[-4:] == (None,) * 4 and not arguments[2].startswith("lanczos"):
         return _interpolate(x, *arguments[:-4])
     return _composed.by_matrices(x, rows, columns)
