@@ -62,8 +62,7 @@ class Case:
         plain = getattr(keras.layers, self.layer, None)
         if plain is None or keras.backend.backend() in self.keras_differs:
             return False
-        ours = set(self.arguments) & {"groups", "cubic_rule"}
-        return not ours or self.layer == "Conv2D"
+        return self.layer == "Conv2D" or "groups" not in self.arguments
 
 
 def turned(x: np.ndarray, data_format: str) -> np.ndarray:
@@ -78,8 +77,10 @@ def turned_back(x: np.ndarray, data_format: str) -> np.ndarray:
 
 def make(case: Case, data_format: str, is_plain: bool = False) -> Any:
     """The layer, downup's or Keras's own."""
-    package = keras.layers if is_plain else downup.keras
-    return getattr(package, case.layer)(**case.arguments, data_format=data_format)
+    if not is_plain:
+        return getattr(downup.keras, case.layer)(**case.arguments, data_format=data_format)
+    arguments = {name: value for name, value in case.arguments.items() if name != "cubic_rule"}
+    return getattr(keras.layers, case.layer)(**arguments, data_format=data_format)
 
 
 def run(case: Case, data_format: str = LAST, is_plain: bool = False) -> Arrays:
@@ -128,9 +129,12 @@ def _torch_gradients(case: Case, layer: Any, images: np.ndarray, fixed: list[Any
 def _jax_gradients(case: Case, layer: Any, images: np.ndarray, fixed: list[Any]) -> Any:
     import jax
 
+    # The outermost layer's own regularizer of activity is not asked, so that a model stands around it.
+    outermost = layer if fixed else keras.Sequential([keras.Input(batch_shape=images.shape), layer])
+
     def total(x: Any, trainable: Any) -> Any:
         inputs = [x, *fixed] if fixed else x
-        outputs, _, losses = layer.stateless_call(trainable, [], inputs, return_losses=True, **case.call)
+        outputs, _, losses = outermost.stateless_call(trainable, [], inputs, return_losses=True, **case.call)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         upstream = _upstream(case, layer, outputs[0].shape)
         return (outputs[0] * upstream).sum() + sum(losses), outputs

@@ -13,7 +13,20 @@ if find_spec("keras") is None:
         "downup.keras needs Keras 3, which is not installed; run: pip install 'downup[keras]'"
     )
 
-from downup.keras.resample import AveragePooling2D
+from downup.keras.convolve import Conv2D, Conv2DTranspose
+from downup.keras.rearrange import PixelShuffle2D, PixelUnshuffle2D
+from downup.keras.resample import AveragePooling2D, BlurPooling2D, UpSampling2D
 from downup.keras.select import MaxPooling2D, MaxPoolingWithArgmax2D, MaxUnpooling2D
 
-__all__ = ["AveragePooling2D", "MaxPooling2D", "MaxPoolingWithArgmax2D", "MaxUnpooling2D"]
+__all__ = [
+    "AveragePooling2D",
+    "BlurPooling2D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "MaxPooling2D",
+    "MaxPoolingWithArgmax2D",
+    "MaxUnpooling2D",
+    "PixelShuffle2D",
+    "PixelUnshuffle2D",
+    "UpSampling2D",
+]

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from downup.errors import ArgumentError
+
 IS_TORCH = keras.backend.backend() == "torch"
 if IS_TORCH:
     from downup import ops
@@ -17,7 +19,17 @@ POSITION_TYPE = "int64" if IS_TORCH else "int32"
 
 Shape = tuple[Any, ...]
 
-__all__ = ["IS_TORCH", "POSITION_TYPE", "Shape", "from_planes", "image_shape", "ops", "plane_shape", "planes"]
+__all__ = [
+    "IS_TORCH",
+    "POSITION_TYPE",
+    "Shape",
+    "checked_data_format",
+    "from_planes",
+    "image_shape",
+    "ops",
+    "plane_shape",
+    "planes",
+]
 
 
 def planes(x: Any, data_format: str) -> Any:
@@ -45,3 +57,12 @@ def image_shape(shape: Any, data_format: str) -> Shape:
         if data_format == "channels_last"
         else (batch, channels, rows, columns)
     )
+
+
+def checked_data_format(data_format: str | None) -> str:
+    """`data_format` if it is one; that of Keras's configuration if there is none."""
+    if data_format is None:
+        return str(keras.config.image_data_format())
+    if data_format not in ("channels_last", "channels_first"):
+        raise ArgumentError(f'data_format is {data_format!r}; use "channels_last" or "channels_first"')
+    return data_format

@@ -13,6 +13,7 @@ from downup.keras._backend import (
     IS_TORCH,
     POSITION_TYPE,
     Shape,
+    checked_data_format,
     from_planes,
     image_shape,
     ops,
@@ -110,9 +111,7 @@ class MaxUnpooling2D(keras.layers.Layer):
         if padding not in ("valid", "same"):
             raise ArgumentError(f'padding is {padding!r}; use "valid" or "same", as for the pooling')
         self.padding: Any = padding
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        if self.data_format not in ("channels_last", "channels_first"):
-            raise ArgumentError(f'data_format is {data_format!r}; use "channels_last" or "channels_first"')
+        self.data_format = checked_data_format(data_format)
         self.input_spec = [keras.layers.InputSpec(ndim=4), keras.layers.InputSpec(ndim=4)]
         self._build_at_init()
 
