@@ -15,7 +15,7 @@ namespace {
 // With these bounds no count of phases, taps or samples overflows.
 constexpr int64_t kMostChannels = INT32_MAX, kMostSpread = 1024;
 
-constexpr const char* kAlgorithmNames[kAlgorithms] = {"auto", "direct"};
+constexpr const char* kAlgorithmNames[kAlgorithms] = {"auto", "direct", "winograd", "winograd_repeated"};
 
 bool check_number(int64_t value, const char* name, int64_t lowest, int64_t highest) {
   if (value >= lowest && value <= highest) return true;
@@ -156,14 +156,17 @@ extern "C" du_convolution* du_convolution_new(const du_convolution_spec* spec, c
     return nullptr;
   }
   const ConvolveKernels& kernels = active_kernels().convolve;
+  const int32_t algorithm = choose_algorithm(*spec, kernels.lanes);
+  if (algorithm < 0) return nullptr;
   du_convolution* convolution = new (std::nothrow) du_convolution{};
   if (convolution) {
     convolution->spec = *spec;
-    convolution->algorithm = DU_DIRECT;
-    convolution->kernel = &kernels.algorithms[convolution->algorithm];
+    convolution->algorithm = algorithm;
+    convolution->kernel = &kernels.algorithms[algorithm];
     ConvolvePlan& plan = convolution->plan;
     plan.in_channels = spec->in_channels, plan.out_channels = spec->out_channels, plan.groups = spec->groups;
     plan.group_in = spec->in_channels / spec->groups, plan.group_out = spec->out_channels / spec->groups;
+    for (int i = 0; i < 2; ++i) plan.pad_before[i] = spec->window.pad_before[i], plan.dilation[i] = spec->window.dilation[i];
     plan.activation = spec->activation;
     plan.activation.slopes = nullptr;  // copied by pack()
     if (plan_phases(*convolution) && pack(*convolution, kernels, weight, bias)) return convolution;
@@ -203,6 +206,18 @@ extern "C" int64_t du_convolution_scratch_bytes(const du_convolution* convolutio
 
 extern "C" const char* du_convolution_algorithm(const du_convolution* convolution) {
   return check_handle(convolution) ? kAlgorithmNames[convolution->algorithm] : nullptr;
+}
+
+extern "C" int32_t du_convolution_steps(const du_convolution* convolution, int64_t* in_step, int64_t* out_step) {
+  if (!check_handle(convolution)) return DU_BAD_ARGUMENT;
+  if (!in_step || !out_step) return set_error(DU_BAD_ARGUMENT, "%s is NULL", in_step ? "out_step" : "in_step");
+  const ConvolvePlan& plan = convolution->plan;
+  for (int i = 0; i < 2; ++i) {
+    in_step[i] = plan.in_step[i], out_step[i] = plan.out_step[i];
+    if (convolution->algorithm == DU_WINOGRAD) in_step[i] = out_step[i] = 4 * plan.dilation[i];
+    if (convolution->algorithm == DU_WINOGRAD_REPEATED) in_step[i] = 2, out_step[i] = 4;
+  }
+  return DU_OK;
 }
 
 extern "C" int32_t du_convolution_run(const du_convolution* convolution, int64_t part_count, const du_view* parts, const du_view* residual,

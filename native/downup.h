@@ -203,7 +203,7 @@ int32_t du_resample_argmax(const du_view* in, const du_view* out, const du_taps*
  * spec and the instruction set in use when it was prepared: not on sizes, threads or how its channels are cut into parts. */
 
 enum { DU_FAST = 0, DU_EXACT = 1 }; /* may the sums be rearranged for speed (Winograd), at some ten times the rounding error? */
-enum { DU_AUTO = 0, DU_DIRECT = 1 };
+enum { DU_AUTO = 0, DU_DIRECT, DU_WINOGRAD, DU_WINOGRAD_REPEATED };
 typedef struct du_convolution_spec {
   int64_t in_channels, out_channels, groups;
   du_window window; /* ceil_mode and adaptive must be 0 */
@@ -229,8 +229,12 @@ int32_t du_convolution_out_size(const du_convolution* convolution, const int64_t
 int64_t du_convolution_scratch_bytes(const du_convolution* convolution, int64_t batch, int64_t in_rows, int64_t in_columns,
                                      int64_t threads);
 
-/* The name of what was chosen: "direct", ... */
+/* The name of what was chosen: "direct", "winograd" or "winograd_repeated". */
 const char* du_convolution_algorithm(const du_convolution* convolution);
+
+/* steps [2] of each: outputs repeat bit by bit, out_step further on, where the inputs repeat in_step further on. Winograd works on tiles
+ * of 4x4 outputs (a dilation apart), counted from the corner of the plane: the bits of an output are those of its whole tile's inputs. */
+int32_t du_convolution_steps(const du_convolution* convolution, int64_t* in_step, int64_t* out_step);
 
 /* parts [part_count, at most 64]: [n, c_i, h, w], whose channels one after the other are the input's -> out [n, out_channels, out_h, out_w],
  * the activation of convolution + bias + residual. residual is NULL or like out; it may be out itself. All DU_FLOAT32, channels

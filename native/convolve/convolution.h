@@ -59,6 +59,10 @@ bool plan_phases(du_convolution& convolution);
 // The place of tap k of the window in phase p along an axis, in input pixels from that of the outputs' own; false: not a tap of it.
 bool tap_offset(const du_convolution_spec& spec, int axis, int64_t phase, int64_t k, int64_t* offset);
 
+// In choose.cpp. The algorithm for a checked spec: what it asks for, or the cheapest by a count of operations; -1 with an error where
+// what it asks for does not fit. Sizes have no say, so that a sample has the same bits in every picture.
+int32_t choose_algorithm(const du_convolution_spec& spec, int64_t lanes);
+
 // In prepare.cpp. Weights and bias as the algorithm wants them; false where there is no memory.
 bool pack(du_convolution& convolution, const ConvolveKernels& kernels, const float* weight, const float* bias);
 

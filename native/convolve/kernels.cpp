@@ -1,5 +1,6 @@
 // The convolve kernels of one instruction set. Built with -ffp-contract=fast: they promise their bits per instruction set.
 #include "direct.h"
+#include "winograd.h"
 
 namespace downup {
 namespace DU_ISA {
@@ -7,7 +8,12 @@ namespace DU_ISA {
 extern const ConvolveKernels convolve_kernels;
 const ConvolveKernels convolve_kernels = {
     kLanes,
-    {{nullptr, nullptr}, {direct_scratch_bytes, run_direct}},
+    {
+        {nullptr, nullptr},
+        {direct_scratch_bytes, run_direct},
+        {winograd_scratch_bytes<PlainTiles>, run_winograd<PlainTiles>},
+        {winograd_scratch_bytes<RepeatedTiles>, run_winograd<RepeatedTiles>},
+    },
 };
 
 }  // namespace DU_ISA

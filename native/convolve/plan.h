@@ -29,6 +29,7 @@ struct ConvolvePlan {
   int64_t group_in, group_out;  // channels of one group
   int64_t padded_out;           // group_out rounded up to whole vectors
   int64_t out_step[2], in_step[2];
+  int64_t pad_before[2], dilation[2];  // of the window
   int64_t phase_count;
   const Phase* phases;
   int64_t most_taps;  // of any phase
@@ -57,7 +58,7 @@ struct ConvolveKernel {
 };
 
 // In the order of the DU_ names: DU_AUTO is none.
-enum { kAlgorithms = 2 };
+enum { kAlgorithms = DU_WINOGRAD_REPEATED + 1 };
 
 struct ConvolveKernels {
   int64_t lanes;  // floats of a vector

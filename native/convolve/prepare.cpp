@@ -1,5 +1,6 @@
 // Weights and bias in the order in which the kernels read them.
 #include "convolution.h"
+#include "winograd_weights.h"
 
 #include <string.h>
 
@@ -88,6 +89,39 @@ bool pack_direct(du_convolution& convolution, int64_t lanes, const Weights& weig
   return true;
 }
 
+// [block of out channels][point][in channel][lane of the block], the points of a plane row by row
+template <int64_t kPoints>
+bool pack_winograd(du_convolution& convolution, int64_t lanes, const Weights& weights, const double (&factors)[kPoints][3]) {
+  ConvolvePlan& plan = convolution.plan;
+  const int64_t width = kBlockVectors * lanes;
+  int64_t count;
+  if (__builtin_mul_overflow(kPoints * kPoints * plan.group_in, plan.padded_out, &count)) return false;
+  float* packed = convolution.memory.take<float>(count);
+  if (!packed) return false;
+  for (int64_t out = 0; out < plan.group_out; ++out) {
+    const int64_t channel = out / width * width, block_width = plan.padded_out - channel < width ? lanes : width;
+    float* block = packed + channel * plan.group_in * kPoints * kPoints + out % width;
+    for (int64_t in = 0; in < plan.group_in; ++in) {
+      const float* window = weights.at(0, out, in);
+      double half[kPoints][3];
+      for (int64_t i = 0; i < kPoints; ++i) {
+        for (int64_t x = 0; x < 3; ++x) {
+          half[i][x] = 0;
+          for (int64_t y = 0; y < 3; ++y) half[i][x] += factors[i][y] * static_cast<double>(window[3 * y + x]);
+        }
+      }
+      for (int64_t i = 0; i < kPoints; ++i) {
+        for (int64_t k = 0; k < kPoints; ++k) {
+          const double value = half[i][0] * factors[k][0] + half[i][1] * factors[k][1] + half[i][2] * factors[k][2];
+          block[((i * kPoints + k) * plan.group_in + in) * block_width] = static_cast<float>(value);
+        }
+      }
+    }
+  }
+  const_cast<Phase*>(plan.phases)[0].weights = packed;
+  return true;
+}
+
 // One number an out channel, groups rounded up to whole vectors.
 const float* pack_by_channel(du_convolution& convolution, const float* values) {
   const ConvolvePlan& plan = convolution.plan;
@@ -119,7 +153,11 @@ bool pack(du_convolution& convolution, const ConvolveKernels& kernels, const flo
   plan.slopes = pack_by_channel(convolution, spec.activation.kind == DU_PRELU ? spec.activation.slopes : nullptr);
   if (!plan.bias || !plan.slopes) return false;
   const Weights weights{weight, plan.group_in, plan.group_out, spec.window.size[0] * spec.window.size[1], spec.transposed != 0};
-  return pack_direct(convolution, kernels.lanes, weights);
+  switch (convolution.algorithm) {
+    case DU_WINOGRAD: return pack_winograd(convolution, kernels.lanes, weights, kPlainWeights);
+    case DU_WINOGRAD_REPEATED: return pack_winograd(convolution, kernels.lanes, weights, kRepeatedWeights);
+    default: return pack_direct(convolution, kernels.lanes, weights);
+  }
 }
 
 }  // namespace downup

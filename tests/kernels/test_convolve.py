@@ -33,6 +33,9 @@ PARAMETERS = {
 }
 
 
+WINDOW = Window((3, 3), (1, 1), (1, 1), (1, 1))
+
+
 @pytest.fixture(params=kernels.available_isas())
 def isa(request):
     before = kernels.active_isa()
@@ -139,8 +142,68 @@ def test_random_convolutions_equal_torch_in_double(isa, is_long):
         out = convolution.run(x, threads=int(random.integers(1, 4)))
         expected = judge(x, weight, bias, spec)
         assert out.shape == expected.shape, spec
-        assert error_of(out, expected) < 1e-6, spec
+        assert error_of(out, expected) < (1e-6 if convolution.algorithm == "direct" else 5e-6), spec
         judged += 1
+
+
+def winograd_spec(random, algorithm):
+    """A 3x3 window as Winograd takes it, over an awkward number of channels."""
+    before, after, dilation = (tuple(int(n) for n in random.integers(low, 5, 2)) for low in (0, 0, 1))
+    is_plain = algorithm == "winograd"
+    channels = (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 48, 64, 67)
+    return ConvolutionSpec(
+        int(random.choice(channels)),
+        int(random.choice(channels)),
+        Window((3, 3), (1, 1), before, after, dilation if is_plain else (1, 1)),
+        upsample=(1, 1) if is_plain else (2, 2),
+        algorithm=algorithm,
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["winograd", "winograd_repeated"])
+def test_winograd_equals_torch_in_double_at_every_size_padding_and_dilation(isa, algorithm, is_long):
+    random = np.random.default_rng(9)
+    judged = 0
+    while judged < (1000 if is_long else 60):
+        spec = winograd_spec(random, algorithm)
+        x = random_input(spec, random)
+        if x is None:
+            continue
+        convolution, weight, bias = make(spec, random)
+        assert convolution.algorithm == algorithm
+        expected = judge(x, weight, bias, spec)
+        assert error_of(convolution.run(x, threads=int(random.integers(1, 4))), expected) < 4e-6, spec
+        judged += 1
+
+
+def test_many_tiles_and_heavy_weights_take_other_ways_to_the_same_bits(isa):
+    random = np.random.default_rng(10)
+    for spec, size in (
+        (
+            ConvolutionSpec(9, 40, WINDOW, algorithm="winograd"),
+            (83, 91),
+        ),  # over 400 tiles: each worker by itself
+        (ConvolutionSpec(350, 340, WINDOW, algorithm="winograd"), (17, 10)),  # over 16 MB of weights
+        (ConvolutionSpec(20, 33, WINDOW, upsample=(2, 2), algorithm="winograd_repeated"), (45, 41)),
+    ):
+        convolution, weight, bias = make(spec, random)
+        x = channels_last(random.standard_normal((1, spec.in_channels, *size)))
+        out = convolution.run(x)
+        assert error_of(out, judge(x, weight, bias, spec)) < 4e-6
+        assert np.array_equal(out, convolution.run(cut(x, random), threads=3))
+        # Fewer rows are fewer tiles. What they see of the rows below is all that differs.
+        part = convolution.run(x[:, :, : size[0] - 9])
+        assert np.array_equal(part[:, :, :-8], out[:, :, : part.shape[2] - 8])
+
+
+def test_exact_precision_rules_out_winograd():
+    spec = ConvolutionSpec(32, 32, WINDOW)
+    repeated = dataclasses.replace(spec, upsample=(2, 2))
+    random = np.random.default_rng(0)
+    assert make(spec, random)[0].algorithm == "winograd"
+    assert make(repeated, random)[0].algorithm == "winograd_repeated"
+    for one in (spec, repeated):
+        assert make(dataclasses.replace(one, precision="exact"), random)[0].algorithm == "direct"
 
 
 def test_the_reference_equals_torch_in_double():
@@ -162,19 +225,14 @@ def test_activation_and_residual_equal_the_reference(isa, kind):
     random = np.random.default_rng(5)
     alpha, beta = PARAMETERS.get(kind, (0.0, 0.0))
     slopes = random.standard_normal(19).astype(np.float32) if kind == "prelu" else None
-    spec = ConvolutionSpec(
-        5, 19, Window((3, 3), (1, 1), (1, 1), (1, 1)), activation=Activation(kind, alpha, beta, slopes)
-    )
+    spec = ConvolutionSpec(5, 19, WINDOW, precision="exact", activation=Activation(kind, alpha, beta, slopes))
     convolution, weight, bias = make(spec, random)
     x = channels_last(3 * random.standard_normal((1, 5, 7, 6)))
     residual = channels_last(3 * random.standard_normal((1, 19, 7, 6)))
     expected = reference.convolve(x, weight, bias, spec, residual)
-    close = {
-        "rtol": 3e-6,
-        "atol": 3e-6,
-        "equal_nan": True,
-    }  # the square root of a negative number is no number
-    assert np.allclose(convolution.run(x, residual=residual), expected, **close)
+    # The square root of a negative number is no number.
+    found = convolution.run(x, residual=residual)
+    assert np.allclose(found, expected, rtol=3e-6, atol=3e-6, equal_nan=True)
     in_place = residual.copy(order="K")
     assert np.array_equal(
         convolution.run(x, in_place, in_place), convolution.run(x, residual=residual), equal_nan=True
@@ -186,17 +244,20 @@ def test_a_fused_activation_has_the_bits_of_one_by_itself(isa, kind):
     random = np.random.default_rng(8)
     alpha, beta = PARAMETERS.get(kind, (0.0, 0.0))
     slopes = random.standard_normal(37).astype(np.float32) if kind == "prelu" else None
-    spec = ConvolutionSpec(3, 37, Window((2, 2), (1, 1)))
-    convolution, weight, bias = make(spec, random)
-    x = channels_last(3 * random.standard_normal((1, 3, 9, 8)))
-    x[0, 0, 4, 4] = np.nan
-    fused = dataclasses.replace(spec, activation=Activation(kind, alpha, beta, slopes))
-    expected = convolution.run(x)
     slopes_address = ffi.NULL if slopes is None else ffi.cast("float *", slopes.ctypes.data)
     activation = ffi.new("du_activation *", (ACTIVATIONS.index(kind), alpha, beta, slopes_address))
-    view = kernels.array_view(expected)
-    kernels.check(lib.du_activate(view, view, activation, 1))
-    assert np.array_equal(Convolution(fused, weight, bias).run(x), expected, equal_nan=True)
+    for algorithm in ("direct", "winograd"):
+        spec = ConvolutionSpec(3, 37, WINDOW, algorithm=algorithm)
+        convolution, weight, bias = make(spec, random)
+        x = channels_last(3 * random.standard_normal((1, 3, 9, 8)))
+        x[0, 0, 4, 4] = np.nan
+        residual = channels_last(random.standard_normal((1, 37, 9, 8)))
+        fused = dataclasses.replace(spec, activation=Activation(kind, alpha, beta, slopes))
+        expected = convolution.run(x, residual=residual)
+        view = kernels.array_view(expected)
+        kernels.check(lib.du_activate(view, view, activation, 1))
+        found = Convolution(fused, weight, bias).run(x, residual=residual)
+        assert np.array_equal(found, expected, equal_nan=True)
 
 
 def cut(x, random):
@@ -216,8 +277,14 @@ def cut(x, random):
 
 
 def random_case(random):
+    kinds = (
+        random_spec,
+        random_spec,
+        lambda r: winograd_spec(r, "winograd"),
+        lambda r: winograd_spec(r, "winograd_repeated"),
+    )
     while True:
-        spec = random_spec(random)
+        spec = kinds[int(random.integers(4))](random)
         x = random_input(spec, random)
         if x is not None:
             return spec, x
@@ -239,26 +306,17 @@ def test_cut_into_parts_written_into_a_slice_on_any_threads_the_bits_are_the_sam
         assert (wide == 7).all(), "something else was written"
 
 
-def is_periodic(spec):
-    """How far an input moves, so that outputs move by a whole number of samples: (in, out) steps along each axis."""
-    steps = []
-    for i in range(2):
-        stride, upsample = spec.window.stride[i], spec.upsample[i]
-        steps.append((1, stride * upsample) if spec.transposed else (stride, upsample))
-    return steps
-
-
 def test_a_pixel_has_the_same_bits_in_whatever_window_it_is_computed(isa):
     random = np.random.default_rng(7)
     for _ in range(40):
         spec, x = random_case(random)
         convolution, _, _ = make(spec, random)
-        (in_y, out_y), (in_x, out_x) = is_periodic(spec)
+        (in_y, in_x), (out_y, out_x) = convolution.steps
         # The same picture inside a larger one, moved by whole steps.
         down, right = int(random.integers(3)), int(random.integers(3))
         batch, channels, rows, columns = x.shape
         large = channels_last(
-            np.zeros((batch, channels, rows + down * in_y + 9, columns + right * in_x + 9), np.float32)
+            np.zeros((batch, channels, rows + down * in_y + 20, columns + right * in_x + 20), np.float32)
         )
         inner = large[:, :, down * in_y : down * in_y + rows, right * in_x : right * in_x + columns]
         inner[...] = x
@@ -302,7 +360,6 @@ def test_an_empty_batch_is_no_work(isa):
     assert convolution.run(empty_channels_last((0, 2, 4, 4))).shape == (0, 3, 4, 4)
 
 
-WINDOW = Window((3, 3), (1, 1), (1, 1), (1, 1))
 SPEC = ConvolutionSpec(4, 6, WINDOW)
 
 
@@ -326,6 +383,7 @@ SPEC = ConvolutionSpec(4, 6, WINDOW)
         ({"activation": Activation("mish")}, "activation is 'mish'; use one of identity, relu"),
         ({"precision": "half"}, "precision is 'half'; use one of fast, exact"),
         ({"algorithm": "fft"}, "algorithm is 'fft'; use one of auto"),
+        ({"algorithm": "winograd", "groups": 2}, "algorithm 2 is only for 3x3 windows at stride 1"),
     ],
 )
 def test_what_a_spec_may_not_say_is_named(changes, message):
@@ -387,6 +445,8 @@ def test_calls_with_null_are_refused():
     assert lib.du_convolution_algorithm(null) == null
     assert lib.du_convolution_out_size(null, sizes, sizes) == lib.DU_BAD_ARGUMENT
     assert lib.du_convolution_out_size(convolution, null, sizes) == lib.DU_BAD_ARGUMENT
+    assert lib.du_convolution_steps(null, sizes, sizes) == lib.DU_BAD_ARGUMENT
+    assert lib.du_convolution_steps(convolution, sizes, null) == lib.DU_BAD_ARGUMENT
     assert lib.du_convolution_scratch_bytes(null, 1, 5, 5, 1) == -1
     assert lib.du_convolution_run(null, 1, view, null, view, null, 0, 1) == lib.DU_BAD_ARGUMENT
     assert lib.du_convolution_run(convolution, 1, null, null, view, null, 0, 1) == lib.DU_BAD_ARGUMENT

@@ -33,7 +33,7 @@ ACTIVATIONS = (
     "abs",
 )
 PRECISIONS = ("fast", "exact")
-ALGORITHMS = ("auto", "direct")
+ALGORITHMS = ("auto", "direct", "winograd", "winograd_repeated")
 
 
 def _index(name: str, value: str, names: Sequence[str]) -> int:
@@ -130,6 +130,13 @@ class Convolution:
     def algorithm(self) -> str:
         """The name of the algorithm that was chosen."""
         return str(ffi.string(lib.du_convolution_algorithm(self.native)).decode())
+
+    @property
+    def steps(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(in, out) of (rows, columns): where inputs repeat so many samples on, outputs repeat bit by bit so many on."""
+        inner, outer = ffi.new("int64_t[2]"), ffi.new("int64_t[2]")
+        check(lib.du_convolution_steps(self.native, inner, outer))
+        return (inner[0], inner[1]), (outer[0], outer[1])
 
     def out_size(self, in_size: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of the output for those of an input."""

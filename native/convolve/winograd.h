@@ -1,0 +1,247 @@
+// Convolution of 3x3 windows at stride 1 by Winograd's minimal filtering: outputs in tiles of 4x4, whose inputs are transformed, then
+// multiplied point by point, then transformed back.
+//
+// Tiles are counted from the corner of the plane, so a pixel always lies at the same place of its tile. A job takes as many tiles as
+// the product holds in registers: their transformed inputs and products stay in the second-level cache, and are never in memory.
+#pragma once
+
+#include "finish.h"
+#include "gather.h"
+#include "jobs.h"
+#include "winograd_tiles.h"
+
+namespace downup {
+namespace DU_ISA {
+
+template <class Scheme>
+struct WinogradPlan {
+  static constexpr int64_t kWidth = kBlockVectors * kLanes;
+  // Fewer tiles, or more bytes of weights, are worth reading each weight once: then all tiles are transformed before the products.
+  static constexpr int64_t kFewTiles = 400, kHeavyBytes = 16 << 20;
+  // Transformed inputs that are shared so stay in the last-level cache.
+  static constexpr int64_t kSharedBytes = 12 << 20;
+  static constexpr int64_t kJobs = 4;
+
+  TileAxis axes[2];
+  int64_t tiles, groups;  // a group is kTile tiles
+  int64_t blocks;         // of out channels
+  int64_t point_stride;   // floats between the inputs of a group at one point and at the next
+  int64_t group_size;     // floats of the inputs of a group
+  int64_t groups_together;
+  int64_t workers;
+
+  explicit WinogradPlan(const ConvolveCall& call) {
+    const ConvolvePlan& plan = *call.plan;
+    tiles = call.batch;
+    for (int i = 0; i < 2; ++i) {
+      axes[i] = Scheme::axis(plan, i, call.out_size[i]);
+      tiles *= axes[i].count * axes[i].dilation;
+    }
+    groups = (tiles + kTile - 1) / kTile;
+    blocks = (plan.padded_out + kWidth - 1) / kWidth;
+    // Points a multiple of 4096 bytes apart would share the same few lines of the nearest cache: the transform takes twice as long.
+    point_stride = tile_floats(plan.group_in) + 16;
+    group_size = Scheme::kStored * Scheme::kStored * point_stride;
+    workers = smaller(call.threads, kMostWorkers);
+    const int64_t weight_bytes = Scheme::kPoints * Scheme::kPoints * plan.group_in * plan.padded_out * 4;
+    const bool is_shared = tiles < kFewTiles || weight_bytes > kHeavyBytes;
+    groups_together = is_shared ? larger(1, smaller(groups, kSharedBytes / (4 * group_size))) : 0;
+  }
+
+  int64_t products_size() const { return Scheme::kPoints * Scheme::kPoints * kTile * kWidth; }
+  int64_t worker_floats() const { return products_size() + Scheme::kIn * Scheme::kIn * kLanes + (groups_together ? 0 : group_size); }
+  int64_t scratch_floats() const { return groups_together * group_size + workers * worker_floats(); }
+};
+
+// Where a tile lies: the first of its inputs and of its outputs.
+struct TilePlace {
+  int64_t n, in[2], out[2];
+};
+
+template <class Scheme>
+struct WinogradJob {
+  const ConvolveCall& call;
+  const WinogradPlan<Scheme>& winograd;
+  const Part* parts;
+  const Pixels out, residual;
+
+  WinogradJob(const ConvolveCall& c, const WinogradPlan<Scheme>& w, const Part* p)
+      : call(c), winograd(w), parts(p), out(c.out), residual(c.residual) {}
+
+  TilePlace place(int64_t tile) const {
+    TilePlace place;
+    int64_t rest = tile;
+    for (int i = 1; i >= 0; --i) {
+      const TileAxis& axis = winograd.axes[i];
+      const int64_t t = axis.first + rest % axis.count, lattice = rest / axis.count % axis.dilation;
+      rest /= axis.count * axis.dilation;
+      place.in[i] = lattice + axis.dilation * Scheme::kInStep * t + axis.in_shift;
+      place.out[i] = lattice + axis.dilation * Scheme::kOut * t + axis.out_shift;
+    }
+    place.n = rest;
+    return place;
+  }
+
+  // The part in which a vector of channels lies as a whole, and which of its channels comes first; NULL: it crosses parts.
+  const Part* whole_part(int64_t channel, int64_t* first) const {
+    for (int64_t p = 0; p < call.part_count; ++p) {
+      if (channel < parts[p].channels) {
+        *first = channel;
+        return channel + kLanes <= parts[p].channels ? &parts[p] : nullptr;
+      }
+      channel -= parts[p].channels;
+    }
+    return nullptr;
+  }
+
+  // The inputs of a tile that has some outside the image, or channels in several parts: patch [kIn][kIn][kLanes].
+  void fill_patch(const TilePlace& place, int64_t channel, float* patch) const {
+    for (int64_t i = 0; i < Scheme::kIn; ++i) {
+      for (int64_t k = 0; k < Scheme::kIn; ++k) {
+        float* to = patch + (i * Scheme::kIn + k) * kLanes;
+        store_as(to, Lanes{});
+        const int64_t y = place.in[0] + i * winograd.axes[0].dilation, x = place.in[1] + k * winograd.axes[1].dilation;
+        if (y < 0 || y >= call.in_size[0] || x < 0 || x >= call.in_size[1]) continue;
+        int64_t first = channel, done = 0;
+        for (int64_t p = 0; p < call.part_count && done < kLanes; ++p) {
+          const Part& part = parts[p];
+          const int64_t count = smaller(part.channels - first, kLanes - done);
+          if (count > 0) {
+            const float* from = part.data + place.n * part.batch_stride + y * part.row_stride + x * part.column_stride + first;
+            __builtin_memcpy(to + done, from, static_cast<uint64_t>(count) * sizeof(float));
+            done += count;
+          }
+          first = larger(0, first - part.channels);
+        }
+      }
+    }
+  }
+
+  // Group of tiles -> inputs [point][channel / kLanes][kTile][kLanes], the points point_stride apart. Behind the last tile: that one.
+  void transform_inputs(int64_t group, float* inputs, float* patch) const {
+    const TileAxis *rows = &winograd.axes[0], *columns = &winograd.axes[1];
+    for (int64_t r = 0; r < kTile; ++r) {
+      const TilePlace at = place(smaller(group * kTile + r, winograd.tiles - 1));
+      const bool is_inside = at.in[0] >= 0 && at.in[0] + (Scheme::kIn - 1) * rows->dilation < call.in_size[0] && at.in[1] >= 0 &&
+                             at.in[1] + (Scheme::kIn - 1) * columns->dilation < call.in_size[1];
+      float* to = inputs + r * kLanes;
+      for (int64_t channel = 0; channel < call.plan->group_in; channel += kLanes, to += kTile * kLanes) {
+        int64_t first = 0;
+        const Part* part = is_inside ? whole_part(channel, &first) : nullptr;
+        if (part) {
+          const float* from = part->data + at.n * part->batch_stride + at.in[0] * part->row_stride + at.in[1] * part->column_stride + first;
+          Scheme::transform_input(from, part->row_stride * rows->dilation, part->column_stride * columns->dilation, to, winograd.point_stride);
+        } else {
+          fill_patch(at, channel, patch);
+          Scheme::transform_input(patch, Scheme::kIn * kLanes, kLanes, to, winograd.point_stride);
+        }
+      }
+    }
+  }
+
+  // products [point][kTile][kVectors * kLanes]
+  template <int64_t kVectors>
+  void multiply_points(const float* inputs, const float* weights, float* products) const {
+    const int64_t channels = call.plan->group_in;
+    for (int64_t point = 0; point < Scheme::kPoints * Scheme::kPoints; ++point) {
+      Lanes sums[kTile][kVectors];
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kTile; ++r) {
+#pragma GCC unroll 2
+        for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = Lanes{};
+      }
+      multiply<kVectors>(inputs + Scheme::stored(point) * winograd.point_stride, weights, channels, sums);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kTile; ++r) {
+#pragma GCC unroll 2
+        for (int64_t v = 0; v < kVectors; ++v) store_as(products + (r * kVectors + v) * kLanes, sums[r][v]);
+      }
+      products += kTile * kVectors * kLanes;
+      weights += channels * kVectors * kLanes;
+    }
+  }
+
+  void put_tile(const Finisher<1>& finisher, const TilePlace& at, const Lanes (&values)[Scheme::kOut][Scheme::kOut]) const {
+    for (int64_t i = 0; i < Scheme::kOut; ++i) {
+      const int64_t y = at.out[0] + i * winograd.axes[0].dilation;
+      if (y < 0 || y >= call.out_size[0]) continue;
+      for (int64_t k = 0; k < Scheme::kOut; ++k) {
+        const int64_t x = at.out[1] + k * winograd.axes[1].dilation;
+        if (x < 0 || x >= call.out_size[1]) continue;
+        finisher.put(&values[i][k], out.at(at.n, y, x), residual.data ? residual.at(at.n, y, x) : nullptr);
+      }
+    }
+  }
+
+  template <int64_t kVectors>
+  void multiply_block(const TilePlace* places, int64_t count, int64_t channel, const float* inputs, float* products) const {
+    const ConvolvePlan& plan = *call.plan;
+    constexpr int64_t kAll = Scheme::kPoints * Scheme::kPoints;
+    multiply_points<kVectors>(inputs, plan.phases[0].weights + channel * plan.group_in * kAll, products);
+    for (int64_t v = 0; v < kVectors && channel + v * kLanes < plan.group_out; ++v) {
+      const Finisher<1> finisher(plan, 0, channel + v * kLanes);
+      const Lanes bias = finisher.bias(0);
+      for (int64_t r = 0; r < count; ++r) {
+        Lanes values[Scheme::kOut][Scheme::kOut];
+        Scheme::transform_output(products + (r * kVectors + v) * kLanes, kTile * kVectors * kLanes, bias, values);
+        put_tile(finisher, places[r], values);
+      }
+    }
+  }
+
+  // Blocks [block, end) of the out channels of a group of tiles.
+  void multiply_blocks(int64_t group, int64_t block, int64_t end, const float* inputs, float* products) const {
+    const int64_t count = smaller(kTile, winograd.tiles - group * kTile);
+    TilePlace places[kTile];
+    for (int64_t r = 0; r < count; ++r) places[r] = place(group * kTile + r);
+    for (; block < end; ++block) {
+      const int64_t channel = block * winograd.kWidth;
+      if (call.plan->padded_out - channel >= winograd.kWidth) {
+        multiply_block<kBlockVectors>(places, count, channel, inputs, products);
+      } else {
+        multiply_block<1>(places, count, channel, inputs, products);
+      }
+    }
+  }
+};
+
+template <class Scheme>
+int64_t winograd_scratch_bytes(const ConvolveCall& call) {
+  return WinogradPlan<Scheme>(call).scratch_floats() * 4;
+}
+
+template <class Scheme>
+void run_winograd(const ConvolveCall& call, char* scratch) {
+  const WinogradPlan<Scheme> winograd(call);
+  const Parts parts(call);
+  const WinogradJob<Scheme> job(call, winograd, parts.items);
+  float* shared = reinterpret_cast<float*>(scratch);
+  float* own = shared + winograd.groups_together * winograd.group_size;
+  const auto patch_of = [&](int64_t worker) { return own + worker * winograd.worker_floats(); };
+  const auto products_of = [&](int64_t worker) { return patch_of(worker) + Scheme::kIn * Scheme::kIn * kLanes; };
+  if (!winograd.groups_together) {
+    run_jobs(winograd.groups, winograd.workers, [&](int64_t worker, int64_t group) {
+      float *products = products_of(worker), *inputs = products + winograd.products_size();
+      job.transform_inputs(group, inputs, patch_of(worker));
+      job.multiply_blocks(group, 0, winograd.blocks, inputs, products);
+    });
+    return;
+  }
+  for (int64_t first = 0; first < winograd.groups; first += winograd.groups_together) {
+    const int64_t count = smaller(winograd.groups_together, winograd.groups - first);
+    run_jobs(count, winograd.workers, [&](int64_t worker, int64_t i) {
+      job.transform_inputs(first + i, shared + i * winograd.group_size, patch_of(worker));
+    });
+    // Each block of out channels in as many runs of groups as make enough jobs.
+    const int64_t runs = winograd.workers == 1 ? 1 : larger(1, smaller(count, (winograd.kJobs * winograd.workers + winograd.blocks - 1) / winograd.blocks));
+    run_jobs(winograd.blocks * runs, winograd.workers, [&](int64_t worker, int64_t i) {
+      const int64_t run = i % runs, end = count * (run + 1) / runs;
+      for (int64_t group = count * run / runs; group < end; ++group) {
+        job.multiply_blocks(first + group, i / runs, i / runs + 1, shared + group * winograd.group_size, products_of(worker));
+      }
+    });
+  }
+}
+
+}  // namespace DU_ISA
+}  // namespace downup
