@@ -42,6 +42,7 @@ from fuzz_cases import (
     make_case,
     to_bfloat16,
 )
+from fuzz_engine import judge_engine_call, make_engine_call
 from fuzz_rearrange import judge_rearrangement, make_rearrangement
 from fuzz_resample import judge_far, judge_resampling, make_resampling
 
@@ -349,6 +350,8 @@ def main() -> int:
         print(f"{rearrangement}\nreturned {judge_rearrangement(rearrangement)}")
         resampling = make_resampling(seed, arguments.only, isas)
         print(f"{resampling}\nreturned {judge_resampling(resampling)}")
+        engine_call = make_engine_call(seed, arguments.only, isas)
+        print(f"{engine_call}\nreturned {judge_engine_call(engine_call)}")
         print(f"returned {judge(case)}")
         return 0
     print(f"seed {seed}, {arguments.calls} calls from {arguments.first}, {', '.join(isas)}", flush=True)
@@ -392,6 +395,7 @@ def _judge_all(arguments: argparse.Namespace, seed: int, isas: list[str], trace:
         others: tuple[tuple[str, Any, Any], ...] = (
             ("rearrange", make_rearrangement, judge_rearrangement),
             ("resample2d", make_resampling, judge_resampling),
+            ("engine", make_engine_call, judge_engine_call),
         )
         for name, make, judge_other in others:
             other = make(seed, index, isas)

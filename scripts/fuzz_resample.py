@@ -50,7 +50,7 @@ def make_resampling(seed: int, index: int, isas: list[str]) -> Resampling:
     make = Maker(seed, (1 << 38) + index)
     choose = make.random.choice
     sizes = make.sizes(4000)
-    tables = [_table(make, sizes[2], choose), _table(make, sizes[3], choose)]
+    tables = [make_table(make, sizes[2], choose), make_table(make, sizes[3], choose)]
     while math.prod(sizes[:2]) * tables[0].out_size * tables[1].out_size > 20_000:
         sizes[:2] = [max(n // 2, min(n, 1)) for n in sizes[:2]]
         if max(sizes[:2]) <= 1:
@@ -66,7 +66,7 @@ def make_resampling(seed: int, index: int, isas: list[str]) -> Resampling:
     return call
 
 
-def _table(make: Maker, size: int, choose: Any) -> Taps:
+def make_table(make: Maker, size: int, choose: Any) -> Taps:
     """A table as operators use them, or one with no sense in it."""
     kind = choose(("window", "window", "adaptive", "binomial", "sampled", "sampled", "custom"))
     new = make.random.randint(1, 2 * size + 4)
