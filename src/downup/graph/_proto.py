@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -73,12 +74,27 @@ def check_proto(model: onnx.ModelProto, path: Path) -> None:
     Raises:
         DataError: names the file, the place in it, and what is wrong.
     """
+    _check_text(model, path)
     _check_opset(model, path)
     for tensor in _tensors(model):
         _check_tensor(tensor, path)
     _check_inputs(model.graph, path)
     _check_links(model.graph, path)
     _check_nodes(model, path)
+
+
+def _check_text(message: Any, path: Path) -> None:
+    """Names that are no text arrive as bytes, and break whoever compares or writes them."""
+    for field, content in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for item in (
+            [content] if hasattr(content, "ListFields") or isinstance(content, (str, bytes)) else content
+        ):
+            if isinstance(item, bytes):
+                raise DataError(f"{path}: the name {item[:40]!r} is no text; the file is damaged")
+            if not isinstance(item, str):
+                _check_text(item, path)
 
 
 def _check_opset(model: onnx.ModelProto, path: Path) -> None:
@@ -270,6 +286,7 @@ def _check_nodes(model: onnx.ModelProto, path: Path) -> None:
             continue
         try:
             onnx.checker.check_node(node, context)
-        except onnx.checker.ValidationError as error:
-            reason = str(error).strip().splitlines()[0]
+        except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
+            # A sentence that quotes a broken name is no text itself.
+            reason = (str(error).strip() or "broken text").splitlines()[0]
             raise DataError(f"{path}: node {name_proto(node)} is not valid: {reason}") from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import onnx_ir as ir
 
 from downup.errors import DownupError
-from downup.graph.nodes import attribute, operand
+from downup.graph.nodes import attribute, constant, operand
 from downup.graph.shapes import Known, Shape, infer, infer_node, site_of
 
 # Networks halve their pictures five or six times: what holds for 64 sizes in a row holds for all, because every size
@@ -150,6 +150,7 @@ def _expected_channels(value: ir.Value) -> int:
     """How many channels the first convolution reads; pictures have three."""
     for node in value.consumers():
         weight = operand(node, 1)
-        if node.op_type == "Conv" and weight is not None and weight.const_value is not None:
-            return int(weight.const_value.numpy().shape[1]) * int(attribute(node, "group", 1))
+        numbers = constant(weight)
+        if node.op_type == "Conv" and numbers is not None and numbers.ndim > 1:
+            return int(numbers.shape[1]) * int(attribute(node, "group", 1))
     return 3

@@ -69,6 +69,7 @@ def prepare(model: ir.Model) -> ir.Model:
     refuse_unsupported(model, {*RULES, *RESPELLED})
     normalise(graph)
     remove_dead_ends(graph)
+    refuse_unsupported(model, RULES)
     _check_weights(graph)
     assign_types(graph)
     fold_constants(graph)
@@ -83,7 +84,12 @@ def refuse_unsupported(model: ir.Model, operators: Collection[str]) -> None:
     Raises:
         DataError: lists every such node with its name and type.
     """
-    strange = [node for node in model.graph if node.domain != "" or node.op_type not in operators]
+    opset = model.graph.opset_imports[""]
+    strange = [
+        node
+        for node in model.graph
+        if node.domain != "" or node.op_type not in operators or not onnx.defs.has(node.op_type, opset)
+    ]
     if strange:
         listed = ", ".join(
             f"{node.domain}:{name_node(node)}" if node.domain else name_node(node) for node in strange

@@ -67,7 +67,11 @@ def nearest_convolution(node: ir.Node, facts: Facts) -> bool:
     if numbers is None or numbers[0].shape[2:] != (3, 3) or not _keeps_size(node):
         return False
     weight, bias = numbers
-    x = node.inputs[0]
+    x, like = node.inputs[0], node.inputs[1]
+    assert like is not None
+    assert like.dtype is not None
+    if np.abs(weight).max(initial=0) > np.finfo(like.dtype.numpy()).max / 4:
+        return False  # sums of four taps would overflow
     if _is_doubled(x) and only_reader(x) is node:
         maker = x.producer() if x is not None else None
         assert maker is not None
