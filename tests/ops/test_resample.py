@@ -14,7 +14,7 @@ from torch import Tensor
 from downup import geometry, kernels, nn, ops, taps
 from downup.errors import ArgumentError
 from downup.kernels import reference
-from downup.ops._native import view as native_view
+from downup.ops._forms import form_of, two_views
 from downup.ops._resample_plan import adaptive_plan, sampled_plan
 from downup.ops._resample_run import run_resample
 
@@ -328,7 +328,8 @@ def test_any_strides_give_the_same() -> None:
     down, across = taps.binomial_taps(26, 3, 2), taps.adaptive_taps(30, 4)
     expected = run_resample(image.transpose(2, 3).contiguous(), down, across)
     out = torch.empty(4, 13, 20, 3).permute(3, 2, 1, 0)
-    views = [native_view(x) for x in (image.transpose(2, 3), out)]
+    turned = image.transpose(2, 3)
+    views = two_views(turned, form_of(turned).rest, out, form_of(out).rest)
     kernels.check(kernels.lib.du_resample2d(*views, down.native, across.native, 1))
     assert torch.equal(out, expected)
 

@@ -589,7 +589,7 @@ def test_foreign_positions_are_refused_forward_and_backward(position, layout, dt
         (lambda x, i: ops.max_unpool2d(x, i, 2, 2, "same"), "give it as output_size"),
         (lambda x, i: ops.max_unpool2d(x, i, 2, 2, 3), "use less padding"),
         (lambda x, i: ops.max_unpool2d(x, i.to("meta"), 2), "indices are on meta"),
-        (lambda x, i: ops.max_pool2d_with_offsets(x, 17), "do not fit one byte"),
+        (lambda x, i: ops.max_pool2d_with_offsets(x.new_ones(1, 1, 20, 20), 17), "do not fit one byte"),
         (lambda x, i: ops.max_unpool2d(x, (i + 4).to(torch.uint8), 2), "9 of 9 positions lie outside"),
     ],
 )

@@ -1,10 +1,7 @@
-"""How torch tensors reach the native kernels: which tensors may, their views, and whose threads do the work."""
+"""Which torch tensors may reach the native kernels, and whose threads do the work."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +11,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from downup import kernels
-from downup.errors import DownupError
 
-ELEMENT_TYPES = {
-    torch.float32: kernels.FLOAT32,
-    torch.float64: kernels.FLOAT64,
-    torch.bfloat16: kernels.BFLOAT16,
-    torch.uint8: kernels.UINT8,
-    torch.int64: kernels.INT64,
-}
 FLOATING = frozenset({torch.float32, torch.float64, torch.bfloat16})
-
-if kernels.ffi.sizeof("du_view") != 80:
-    raise DownupError("du_view is not laid out as `view` packs it; this platform is not known")
 
 _PLAIN_CLASSES = frozenset({Tensor, torch.nn.Parameter})
 _is_compiling = torch.compiler.is_compiling
@@ -85,50 +71,6 @@ def is_transformed(x: Tensor) -> bool:
     if _is_compiling():
         return False
     return forward_ad._current_level >= 0 or _transforms() is not None or _is_many(x)
-
-
-def packed(x: Tensor) -> tuple[Tensor, torch.memory_format]:
-    """`x` [n, c, h, w] in one of the two layouts, with that layout's name; copied only when it is in neither."""
-    if x.is_contiguous():
-        return x, torch.contiguous_format
-    if x.is_contiguous(memory_format=torch.channels_last):
-        return x, torch.channels_last
-    # As torch orders the results of other layouts, and the fakes of these operators theirs.
-    layout = torch._prims_common.suggest_memory_format(x)
-    return x.contiguous(memory_format=layout), layout
-
-
-_pack_address = struct.Struct("=Q").pack
-_pack_rest = struct.Struct("=8qi4x").pack
-_VIEW = kernels.ffi.typeof("du_view *")
-_from_buffer = kernels.ffi.from_buffer
-_CPU = torch.device("cpu")
-
-
-def view(x: Tensor, elements: Mapping[torch.dtype, int] = ELEMENT_TYPES) -> Any:
-    """The `du_view` of a four-dimensional tensor, which must outlive it; `elements` names types to the kernel."""
-    # The bytes of the struct: a third of what cffi takes to convert its fields.
-    return _from_buffer(
-        _VIEW, _pack_address(x.data_ptr()) + _rest_of_view(x.shape, x.stride(), elements[x.dtype])
-    )
-
-
-@lru_cache(maxsize=4096)
-def _rest_of_view(sizes: tuple[int, ...], strides: tuple[int, ...], element: int) -> bytes:
-    return _pack_rest(*sizes, *strides, element)
-
-
-def empty(shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
-    """A tensor [n, c, h, w] on the CPU, without contents, whatever the default device is."""
-    return torch.empty_strided(shape, _strides(shape, layout), dtype=dtype, device=_CPU)
-
-
-@lru_cache(maxsize=4096)
-def _strides(shape: tuple[int, ...], layout: torch.memory_format) -> tuple[int, ...]:
-    _, channels, rows, columns = shape
-    if layout is torch.channels_last:
-        return rows * columns * channels, 1, columns * channels, channels
-    return channels * rows * columns, rows * columns, columns, 1
 
 
 threads = torch.get_num_threads

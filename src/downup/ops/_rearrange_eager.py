@@ -7,64 +7,73 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from downup.geometry import shuffle_shape
 from downup.ops import _rearrange_composed as composed
 from downup.ops import _rearrange_registered  # noqa: F401  torch.ops.downup.pixel_shuffle
+from downup.ops._forms import form_of
 from downup.ops._native import is_native, is_transformed
-from downup.ops._rearrange_run import MOVABLE, run_shuffle, run_unshuffle
+from downup.ops._rearrange_run import (
+    MOVABLE,
+    Plan,
+    run_shuffle,
+    run_unshuffle,
+    shuffle_plan,
+    unshuffle_plan,
+)
 
 _is_grad_enabled = torch.is_grad_enabled
 
 
-def shuffle(x: Tensor, factor: int, order: str, shape: Any) -> Tensor:
-    """`pixel_shuffle` to this shape, of arguments that were checked."""
+def shuffle(x: Tensor, factor: Any, order: str) -> Tensor:
+    """`pixel_shuffle`, of an order that was checked."""
     if is_native(x, MOVABLE):
+        plan = shuffle_plan(form_of(x), factor, order)
         if x.requires_grad and _is_grad_enabled():
-            return _apply_shuffle(x, (factor, order, shape))  # type: ignore[no-any-return]
-        return run_shuffle(x, factor, order, shape)
+            return _apply_shuffle(x, plan)  # type: ignore[no-any-return]
+        return run_shuffle(x, plan)
+    shuffle_shape(x.shape, factor, "up")
+    factor = int(factor)
     if is_transformed(x):
         return composed.pixel_shuffle(x, factor, order, torch.contiguous_format)
     return torch.ops.downup.pixel_shuffle(x, factor, order)  # type: ignore[no-any-return]
 
 
-def unshuffle(x: Tensor, factor: int, order: str, shape: Any) -> Tensor:
-    """`pixel_unshuffle` to this shape, of arguments that were checked."""
+def unshuffle(x: Tensor, factor: Any, order: str) -> Tensor:
+    """`pixel_unshuffle`, of an order that was checked."""
     if is_native(x, MOVABLE):
+        plan = unshuffle_plan(form_of(x), factor, order)
         if x.requires_grad and _is_grad_enabled():
-            return _apply_unshuffle(x, (factor, order, shape))  # type: ignore[no-any-return]
-        return run_unshuffle(x, factor, order, shape)
+            return _apply_unshuffle(x, plan)  # type: ignore[no-any-return]
+        return run_unshuffle(x, plan)
+    shuffle_shape(x.shape, factor, "down")
+    factor = int(factor)
     if is_transformed(x):
         return composed.pixel_unshuffle(x, factor, order, torch.contiguous_format)
     return torch.ops.downup.pixel_unshuffle(x, factor, order)  # type: ignore[no-any-return]
 
 
-def _back(usual: Any, in_views: Any, grad: Tensor, factor: int, order: str, shape: Any) -> Tensor:
-    if is_transformed(grad):
-        return in_views(grad, factor, order, torch.contiguous_format)  # type: ignore[no-any-return]
-    return usual(grad, factor, order, shape)  # type: ignore[no-any-return]
-
-
 class _Shuffle(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, arguments: tuple[int, str, Any]) -> Tensor:
-        ctx.back = *arguments[:2], x.shape
-        return run_shuffle(x, *arguments)
+    def forward(ctx: Any, x: Tensor, plan: Plan) -> Tensor:
+        ctx.plan = plan
+        return run_shuffle(x, plan)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        return _back(unshuffle, composed.pixel_unshuffle, grad, *ctx.back), None
+        return unshuffle(grad, ctx.plan.factor, ctx.plan.order), None
 
 
 class _Unshuffle(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, arguments: tuple[int, str, Any]) -> Tensor:
-        ctx.back = *arguments[:2], x.shape
-        return run_unshuffle(x, *arguments)
+    def forward(ctx: Any, x: Tensor, plan: Plan) -> Tensor:
+        ctx.plan = plan
+        return run_unshuffle(x, plan)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        return _back(shuffle, composed.pixel_shuffle, grad, *ctx.back), None
+        return shuffle(grad, ctx.plan.factor, ctx.plan.order), None
 
 
-# torch does not say what these take.
-_apply_shuffle: Any = _Shuffle.apply
-_apply_unshuffle: Any = _Unshuffle.apply
+# The C function: `apply` itself asks about transforms first, which no tensor that comes here is under.
+_apply_shuffle: Any = super(torch.autograd.Function, _Shuffle).apply
+_apply_unshuffle: Any = super(torch.autograd.Function, _Unshuffle).apply

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from downup.geometry import shuffle_shape
 from downup.ops import _rearrange_composed as composed
-from downup.ops._rearrange_run import MOVABLE, run_shuffle, run_unshuffle
+from downup.ops._forms import form_of
+from downup.ops._rearrange_run import MOVABLE, run_shuffle, run_unshuffle, shuffle_plan, unshuffle_plan
 
 _library = torch.library.Library("downup", "FRAGMENT")
 _library.define("pixel_shuffle(Tensor x, int factor, str order) -> Tensor")
@@ -21,13 +22,13 @@ _library.define("pixel_unshuffle(Tensor x, int factor, str order) -> Tensor")
 
 def _op_pixel_shuffle(x: Tensor, factor: int, order: str) -> Tensor:
     if _reaches_kernels(x):
-        return run_shuffle(x, factor, order, shuffle_shape(x.shape, factor, "up"))
+        return run_shuffle(x, shuffle_plan(form_of(x), factor, order))
     return composed.pixel_shuffle(x, factor, order, torch._prims_common.suggest_memory_format(x))
 
 
 def _op_pixel_unshuffle(x: Tensor, factor: int, order: str) -> Tensor:
     if _reaches_kernels(x):
-        return run_unshuffle(x, factor, order, shuffle_shape(x.shape, factor, "down"))
+        return run_unshuffle(x, unshuffle_plan(form_of(x), factor, order))
     return composed.pixel_unshuffle(x, factor, order, torch._prims_common.suggest_memory_format(x))
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
 from downup import taps
 from downup.errors import ArgumentError
 from downup.geometry import pair, pool_padding, upsample_shape, whole, window_out_size
 from downup.kernels import Window
-from downup.ops._arguments import check_image
 from downup.ops._resample_plan import AxisPlan, adaptive_plan, binomial_plan, sampled_plan, window_plan
 
 Plans = tuple[AxisPlan, AxisPlan]
@@ -184,9 +181,3 @@ def _check_rules(
         raise ArgumentError(f"coordinates is {coordinates!r}; use one of {', '.join(taps.COORDINATES)}")
     if rounding is not None and rounding not in taps.ROUNDINGS[2:]:
         raise ArgumentError(f"rounding is {rounding!r}; use one of {', '.join(taps.ROUNDINGS[2:])}")
-
-
-def batched(input: Tensor, may_be_single: bool = True) -> tuple[Tensor, bool]:
-    """The image with a batch axis, and whether it was added here."""
-    check_image(input, may_be_single)
-    return (input, False) if input.dim() == 4 else (input.unsqueeze(0), True)

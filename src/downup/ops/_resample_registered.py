@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from downup.ops._arguments import remembered
+from downup.ops._arguments import check_image, check_shape, remembered
+from downup.ops._forms import Form, form_of
 from downup.ops._native import is_native, is_transformed
 from downup.ops._resample_plan import AxisPlan, make_taps
 from downup.ops._resample_run import RESAMPLED, compose_resample, run_resample
@@ -23,6 +24,7 @@ _library.define(
     f"resample2d(Tensor x, {_AXIS.format('row')}, {_AXIS.format('column')}, bool transposed) -> Tensor"
 )
 _FIELDS = len(AxisPlan._fields)
+_is_grad_enabled = torch.is_grad_enabled
 
 
 def _plans(arguments: Any) -> tuple[AxisPlan, AxisPlan]:
@@ -82,28 +84,37 @@ _apply: Any = super(torch.autograd.Function, _Resample).apply
 
 def _run_eagerly(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """A call outside all tracing, recorded where gradients are wanted."""
-    if x.requires_grad and torch.is_grad_enabled():
+    if x.requires_grad and _is_grad_enabled():
         return _apply(x, rows, columns)  # type: ignore[no-any-return]
     return run_resample(x, rows, columns)
 
 
-@remembered
-def _taps_for(plans: Callable[..., Any], size: tuple[int, int], *arguments: Any) -> tuple[Taps, Taps]:
-    rows, columns = plans(size, *arguments)
-    return make_taps(rows), make_taps(columns)
+Plans = Callable[..., tuple[AxisPlan, AxisPlan]]
+Resample = Callable[..., Tensor]
 
 
-def resample(
-    x: Tensor, plans: Callable[..., Any], composed: Callable[..., Tensor], *arguments: Any
-) -> Tensor:
-    """Resample [n, c, h, w] by the two plans that `plans((h, w), *arguments)` returns, with gradients.
+def resampling(plans: Plans, composed: Resample, may_be_single: bool = True) -> Resample:
+    """The function of an image and arguments that resamples by the two plans `plans((h, w), *arguments)`, with gradients.
 
-    `composed(x, *arguments)` does it for devices and types without a kernel.
+    `composed(x, *arguments)` does it for devices and types without a kernel, always of [n, c, h, w].
     """
-    if is_native(x, RESAMPLED):
-        rows, columns = _taps_for(plans, x.shape[2:], *arguments)
-        return _run_eagerly(x, rows, columns)
-    if x.device.type in ("cpu", "meta") and x.dtype in RESAMPLED and not is_transformed(x):
-        row_plan, column_plan = plans((x.shape[2], x.shape[3]), *arguments)
-        return torch.ops.downup.resample2d(x, *row_plan, *column_plan, False)  # type: ignore[no-any-return]
-    return composed(x, *arguments)
+
+    @remembered
+    def taps_for(form: Form, *arguments: Any) -> tuple[Taps, Taps]:
+        check_shape(form.shape, may_be_single)
+        rows, columns = plans(form.shape[2:], *arguments)
+        return make_taps(rows), make_taps(columns)
+
+    def resample(x: Tensor, *arguments: Any) -> Tensor:
+        if may_be_single and x.dim() == 3:
+            check_image(x)
+            return resample(x.unsqueeze(0), *arguments)[0]
+        if is_native(x, RESAMPLED):
+            return _run_eagerly(x, *taps_for(form_of(x), *arguments))
+        check_image(x, may_be_single)
+        if x.device.type in ("cpu", "meta") and x.dtype in RESAMPLED and not is_transformed(x):
+            row_plan, column_plan = plans((x.shape[2], x.shape[3]), *arguments)
+            return torch.ops.downup.resample2d(x, *row_plan, *column_plan, False)  # type: ignore[no-any-return]
+        return composed(x, *arguments)
+
+    return resample

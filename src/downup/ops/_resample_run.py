@@ -8,18 +8,23 @@ import torch
 from torch import Tensor
 
 from downup import kernels
-from downup.ops._native import empty, packed, threads, view
+from downup.ops._forms import packed, resized, two_views
+from downup.ops._native import threads
 from downup.taps import Taps
 
+_resample2d = kernels.lib.du_resample2d
 RESAMPLED = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.uint8})
 
 
 def run_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """[n, c, rows.in_size, columns.in_size] -> [n, c, rows.out_size, columns.out_size], no gradient."""
-    x, layout = packed(x)
-    shape = (x.shape[0], x.shape[1], rows.out_size, columns.out_size)
-    out = empty(shape, x.dtype, layout)
-    kernels.check(kernels.lib.du_resample2d(view(x), view(out), rows.native, columns.native, threads()))
+    x, form = packed(x)
+    out_form = resized(form, (rows.out_size, columns.out_size))
+    out = out_form.empty()
+    views = two_views(x, form.rest, out, out_form.rest)
+    code = _resample2d(*views, rows.native, columns.native, threads())
+    if code:
+        kernels.check(code)
     return out
 
 

@@ -9,8 +9,13 @@ from torch import Tensor
 
 from downup.ops import _composed
 from downup.ops._select_arguments import adaptive_window
-from downup.ops._select_registered import empty_like, reaches_kernels
-from downup.ops._select_run import run_pool, run_pool_backward, run_pool_take
+from downup.ops._select_registered import (
+    empty_like,
+    reaches_kernels,
+    run_backward_by_window,
+    run_by_window,
+    run_take_by_window,
+)
 
 _library = torch.library.Library("downup", "FRAGMENT")
 _library.define("adaptive_max_pool2d(Tensor x, SymInt[2] out_size, bool compact) -> (Tensor, Tensor)")
@@ -21,18 +26,17 @@ _library.define("adaptive_max_pool2d_take(Tensor values, Tensor positions) -> Te
 def _op_pool(x: Tensor, out_size: Any, compact: bool) -> Any:
     out_size = tuple(out_size)
     window = adaptive_window(x.shape[2:], out_size)
-    if reaches_kernels(x):
-        return run_pool(x, window, (x.shape[0], x.shape[1], *out_size), compact)
-    return _composed.adaptive_max_pool2d(x, window, out_size, compact)
+    run = run_by_window if reaches_kernels(x) else _composed.adaptive_max_pool2d
+    return run(x, window, out_size, compact)
 
 
 def _op_backward(grad: Tensor, positions: Tensor, in_size: Any) -> Tensor:
-    run = run_pool_backward if reaches_kernels(grad) else _composed.max_pool2d_backward
+    run = run_backward_by_window if reaches_kernels(grad) else _composed.max_pool2d_backward
     return run(grad, positions, adaptive_window(in_size, grad.shape[2:]), tuple(in_size))
 
 
 def _op_take(values: Tensor, positions: Tensor) -> Tensor:
-    run = run_pool_take if reaches_kernels(values) else _composed.max_pool2d_take
+    run = run_take_by_window if reaches_kernels(values) else _composed.max_pool2d_take
     return run(values, positions, adaptive_window(values.shape[2:], positions.shape[2:]))
 
 

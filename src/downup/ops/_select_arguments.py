@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from downup import geometry
 from downup.errors import ArgumentError
 from downup.kernels import Window
-from downup.ops._arguments import remembered
 
 ArgumentPair = int | tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A pooling of images of one shape: its window, the shape of its samples, whether a byte tells the taps apart."""
+# A window, and (rows, columns) of its result.
+Plan = tuple[Window, tuple[int, int]]
 
-    window: Window
-    out_shape: tuple[int, int, int, int]
-    is_compact: bool
+
+def is_compact(window: Window) -> bool:
+    """Whether a byte tells the taps apart."""
+    return bool(window.size[0] * window.size[1] <= 256)
 
 
 def pool_plan(shape: Any, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Plan:
@@ -39,7 +37,7 @@ def pool_plan(shape: Any, size: Any, stride: Any, padding: Any, dilation: Any, c
         shape[3], size[1], stride[1], (left, right), dilation[1], ceil_mode, axis="columns"
     )
     window = Window(size, stride, before, after, dilation, bool(ceil_mode))
-    return Plan(window, (shape[0], shape[1], rows, columns), size[0] * size[1] <= 256)
+    return window, (rows, columns)
 
 
 def adaptive_window(in_size: Any, out_size: Any) -> Window:
@@ -61,14 +59,27 @@ def adaptive_plan(shape: Any, output_size: Any) -> Plan:
     if any(isinstance(n, int) and n > 2**31 - 1 for n in (rows, columns)):
         raise ArgumentError(f"output_size is {output_size!r}; use at most 2**31 - 1")
     window = adaptive_window(shape[2:], (rows, columns))
-    return Plan(window, (shape[0], shape[1], rows, columns), bool(window.size[0] * window.size[1] <= 256))
+    return window, (rows, columns)
 
 
-cached_pool_plan = remembered(pool_plan)
-cached_adaptive_plan = remembered(adaptive_plan)
+def unpool_plan(shape: Any, size: Any, stride: Any, padding: Any, dilation: Any, output_size: Any) -> Plan:
+    """The window of an un-pooling of [n, c, h, w], and the size that it goes back to."""
+    size = geometry.pair("kernel_size", size, 1)
+    step = size if stride is None else geometry.pair("stride", stride, 1)
+    apart = geometry.pair("dilation", dilation, 1)
+    wanted = None if output_size is None else tuple(output_size)[-2:]
+    if wanted is not None and len(wanted) != 2:
+        raise ArgumentError(f"output_size is {output_size!r}; use (height, width)")
+    if wanted is None and padding in ("same", "same_lower"):
+        raise ArgumentError(
+            f"padding is {padding!r}, which depends on the size before pooling; give it as output_size"
+        )
+    sides = geometry.resolve_padding(padding, wanted or (0, 0), size, step, apart)
+    window = Window(size, step, (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]), apart)
+    return window, _unpooled_size((shape[2], shape[3]), window, wanted)
 
 
-def unpooled_size(in_size: Any, window: Window, wanted: Any) -> tuple[int, int]:
+def _unpooled_size(in_size: Any, window: Window, wanted: Any) -> tuple[int, int]:
     """(height, width) that the samples of a window go back to: as wanted, if that is near what the window says."""
     default = tuple(
         (in_size[i] - 1) * window.stride[i]

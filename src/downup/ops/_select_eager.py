@@ -7,92 +7,137 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from downup.kernels import Window
 from downup.ops import _composed
+from downup.ops._arguments import check_shape, remembered
+from downup.ops._forms import Form
 from downup.ops._native import is_native, is_transformed
-from downup.ops._select_arguments import Plan
+from downup.ops._select_arguments import adaptive_plan, pool_plan, unpool_plan
 from downup.ops._select_registered import dispatch_pool_backward, dispatch_pool_take, flat_arguments
-from downup.ops._select_run import run_pool, run_pool_backward, run_unpool, run_unpool_backward
+from downup.ops._select_run import (
+    Pooling,
+    pooling_of,
+    run_pool,
+    run_pool_alone,
+    run_pool_backward,
+    run_unpool,
+    run_unpool_backward,
+    unpooling_of,
+)
+
+_is_grad_enabled = torch.is_grad_enabled
+
+
+@remembered
+def sliding(form: Form, *arguments: Any) -> Pooling:
+    """The pooling by `pool_plan`."""
+    check_shape(form.shape)
+    return pooling_of(form, *pool_plan(form.shape, *arguments))
+
+
+@remembered
+def adaptive(form: Form, output_size: Any) -> Pooling:
+    """The pooling by `adaptive_plan`."""
+    check_shape(form.shape)
+    return pooling_of(form, *adaptive_plan(form.shape, output_size))
+
+
+@remembered
+def unpooling(form: Form, *arguments: Any) -> Pooling:
+    """The un-pooling by `unpool_plan`."""
+    check_shape(form.shape)
+    return unpooling_of(form, *unpool_plan(form.shape, *arguments))
+
+
+def pool_alone(x: Tensor, pooling: Pooling) -> Tensor:
+    """The pooled samples, of which nobody but the gradient needs the positions."""
+    if x.requires_grad and _is_grad_enabled():
+        return _apply_pool_alone(x, pooling)  # type: ignore[no-any-return]
+    return run_pool_alone(x, pooling)
+
+
+def pool(x: Tensor, pooling: Pooling, compact: bool) -> tuple[Tensor, Tensor]:
+    """The pooled samples and their positions."""
+    if x.requires_grad and _is_grad_enabled():
+        return _apply_pool(x, pooling, compact)  # type: ignore[no-any-return]
+    return run_pool(x, pooling, compact)
+
+
+def unpool(x: Tensor, positions: Tensor, pooling: Pooling) -> Tensor:
+    """The samples put back at their positions."""
+    if x.requires_grad and _is_grad_enabled():
+        return _apply_unpool(x, positions, pooling)  # type: ignore[no-any-return]
+    return run_unpool(x, positions, pooling)
 
 
 def _pool_gradient(ctx: Any, grad: Tensor) -> Tensor:
     (positions,) = ctx.saved_tensors
-    window, in_size = ctx.window, ctx.in_size
+    pooling: Pooling = ctx.pooling
     if is_native(grad):
-        if torch.is_grad_enabled() and grad.requires_grad:
-            answer: Tensor = apply_pool_backward(grad, positions, window, in_size)
-            return answer
-        return run_pool_backward(grad, positions, window, in_size)
-    return dispatch_pool_backward(grad, positions, window, in_size)
+        if grad.requires_grad and _is_grad_enabled():
+            return _apply_pool_backward(grad, positions, pooling)  # type: ignore[no-any-return]
+        return run_pool_backward(grad, positions, pooling)
+    return dispatch_pool_backward(grad, positions, pooling.window, pooling.plane.size)
 
 
-class PoolAlone(torch.autograd.Function):
-    """The pooling of which nobody but the gradient sees the positions."""
-
+class _PoolAlone(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, plan: Plan) -> Tensor:
-        pooled, positions = run_pool(x, plan.window, plan.out_shape, plan.is_compact)
+    def forward(ctx: Any, x: Tensor, pooling: Pooling) -> Tensor:
+        ctx.pooling = pooling
+        samples, positions = run_pool(x, pooling, pooling.is_compact)
         ctx.save_for_backward(positions)
-        ctx.window, ctx.in_size = plan.window, x.shape[2:]
-        return pooled  # type: ignore[no-any-return]
+        return samples
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         return _pool_gradient(ctx, grad), None
 
 
-class Pool(torch.autograd.Function):
-    """The pooling with its positions."""
-
+class _Pool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, plan: Plan, compact: bool) -> Any:
-        pooled, positions = run_pool(x, plan.window, plan.out_shape, compact)
+    def forward(ctx: Any, x: Tensor, pooling: Pooling, compact: bool) -> Any:
+        ctx.pooling = pooling
+        samples, positions = run_pool(x, pooling, compact)
         ctx.mark_non_differentiable(positions)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(positions)
-        ctx.window, ctx.in_size = plan.window, x.shape[2:]
-        return pooled, positions
+        return samples, positions
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, _: Any) -> Any:
         return None if grad is None else _pool_gradient(ctx, grad), None, None
 
 
-class PoolBackward(torch.autograd.Function):
+class _PoolBackward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
+    def forward(ctx: Any, grad: Tensor, positions: Tensor, pooling: Pooling) -> Tensor:
+        ctx.pooling = pooling
         ctx.save_for_backward(positions)
-        ctx.window = window
-        return run_pool_backward(grad, positions, window, in_size)
+        return run_pool_backward(grad, positions, pooling)
 
     @staticmethod
     def backward(ctx: Any, values: Tensor) -> Any:
         # Through the dispatcher: third derivatives are rare, and it knows them all.
         (positions,) = ctx.saved_tensors
-        return (
-            dispatch_pool_take(values, positions, ctx.window),
-            None,
-            None,
-            None,
-        )
+        return dispatch_pool_take(values, positions, ctx.pooling.window), None, None
 
 
-class Unpool(torch.autograd.Function):
+class _Unpool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, positions: Tensor, pooling: Pooling) -> Tensor:
+        ctx.pooling = pooling
         ctx.save_for_backward(positions)
-        ctx.window = window
-        return run_unpool(x, positions, window, out_size)
+        return run_unpool(x, positions, pooling)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         (positions,) = ctx.saved_tensors
-        if is_native(grad) and not (torch.is_grad_enabled() and grad.requires_grad):
-            return run_unpool_backward(grad, positions, ctx.window), None, None, None
+        pooling: Pooling = ctx.pooling
+        if is_native(grad) and not (grad.requires_grad and _is_grad_enabled()):
+            return run_unpool_backward(grad, positions, pooling), None, None
         if is_transformed(grad):
-            return _composed.max_unpool2d_backward(grad, positions, ctx.window), None, None, None
-        flat = flat_arguments(ctx.window)
-        return torch.ops.downup.max_unpool2d_backward(grad, positions, *flat), None, None, None
+            return _composed.max_unpool2d_backward(grad, positions, pooling.window), None, None
+        flat = flat_arguments(pooling.window)
+        return torch.ops.downup.max_unpool2d_backward(grad, positions, *flat), None, None
 
 
 def _apply_of(function: type[torch.autograd.Function]) -> Any:
@@ -100,7 +145,7 @@ def _apply_of(function: type[torch.autograd.Function]) -> Any:
     return super(torch.autograd.Function, function).apply  # type: ignore[misc]
 
 
-apply_pool_alone: Any = _apply_of(PoolAlone)
-apply_pool: Any = _apply_of(Pool)
-apply_pool_backward: Any = _apply_of(PoolBackward)
-apply_unpool: Any = _apply_of(Unpool)
+_apply_pool_alone: Any = _apply_of(_PoolAlone)
+_apply_pool: Any = _apply_of(_Pool)
+_apply_pool_backward: Any = _apply_of(_PoolBackward)
+_apply_unpool: Any = _apply_of(_Unpool)

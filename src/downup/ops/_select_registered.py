@@ -14,8 +14,17 @@ from torch import Tensor
 from downup import geometry
 from downup.kernels import Window
 from downup.ops import _composed
+from downup.ops._forms import packed
 from downup.ops._native import FLOATING, is_transformed
-from downup.ops._select_run import run_pool, run_pool_backward, run_pool_take, run_unpool, run_unpool_backward
+from downup.ops._select_run import (
+    pooling_of,
+    run_pool,
+    run_pool_backward,
+    run_pool_take,
+    run_unpool,
+    run_unpool_backward,
+    unpooling_of,
+)
 
 _WINDOW = "int[2] size, int[2] stride, SymInt[4] padding, int[2] dilation, bool ceil_mode"
 _library = torch.library.Library("downup", "DEF")
@@ -38,30 +47,57 @@ def window_of(size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bo
     return Window(tuple(size), tuple(stride), (top, left), (bottom, right), tuple(dilation), ceil_mode)
 
 
+def run_by_window(x: Tensor, window: Window, out_size: Any, compact: bool) -> tuple[Tensor, Tensor]:
+    """The kernel of the pooling on any tensor; these five answer in the layout of their first tensor."""
+    x, form = packed(x)
+    return run_pool(x, pooling_of(form, window, out_size), compact)
+
+
+def run_backward_by_window(grad: Tensor, positions: Tensor, window: Window, in_size: Any) -> Tensor:
+    """That of its gradient."""
+    grad, form = packed(grad)
+    return run_pool_backward(grad, positions, unpooling_of(form, window, in_size))
+
+
+def run_take_by_window(values: Tensor, positions: Tensor, window: Window) -> Tensor:
+    """That of its gradient's gradient."""
+    values, form = packed(values)
+    return run_pool_take(values, positions, pooling_of(form, window, positions.shape[2:]))
+
+
+def _run_unpool(x: Tensor, positions: Tensor, window: Window, out_size: Any) -> Tensor:
+    x, form = packed(x)
+    return run_unpool(x, positions, unpooling_of(form, window, out_size))
+
+
+def _run_unpool_backward(grad: Tensor, positions: Tensor, window: Window) -> Tensor:
+    grad, form = packed(grad)
+    return run_unpool_backward(grad, positions, pooling_of(form, window, positions.shape[2:]))
+
+
 def _op_max_pool2d(x: Tensor, *rest: Any) -> Any:
     window, compact = window_of(*rest[:5]), rest[5]
-    if reaches_kernels(x):
-        return run_pool(x, window, (x.shape[0], x.shape[1], *_out_size(x, window)), compact)
-    return _composed.max_pool2d(x, window, _out_size(x, window), compact)
+    run = run_by_window if reaches_kernels(x) else _composed.max_pool2d
+    return run(x, window, _out_size(x, window), compact)
 
 
 def _op_max_pool2d_backward(grad: Tensor, positions: Tensor, in_size: Any, *rest: Any) -> Tensor:
-    run = run_pool_backward if reaches_kernels(grad) else _composed.max_pool2d_backward
+    run = run_backward_by_window if reaches_kernels(grad) else _composed.max_pool2d_backward
     return run(grad, positions, window_of(*rest), tuple(in_size))
 
 
 def _op_max_pool2d_take(values: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    run = run_pool_take if reaches_kernels(values) else _composed.max_pool2d_take
+    run = run_take_by_window if reaches_kernels(values) else _composed.max_pool2d_take
     return run(values, positions, window_of(*rest))
 
 
 def _op_max_unpool2d(x: Tensor, positions: Tensor, out_size: Any, *rest: Any) -> Tensor:
-    run = run_unpool if reaches_kernels(x) else _composed.max_unpool2d
+    run = _run_unpool if reaches_kernels(x) else _composed.max_unpool2d
     return run(x, positions, window_of(*rest), tuple(out_size))
 
 
 def _op_max_unpool2d_backward(grad: Tensor, positions: Tensor, *rest: Any) -> Tensor:
-    run = run_unpool_backward if reaches_kernels(grad) else _composed.max_unpool2d_backward
+    run = _run_unpool_backward if reaches_kernels(grad) else _composed.max_unpool2d_backward
     return run(grad, positions, window_of(*rest))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from torch import Tensor
 
 from downup.errors import ArgumentError
-from downup.geometry import shuffle_shape
 from downup.ops._rearrange_eager import shuffle, unshuffle
 from downup.ops._rearrange_run import ORDERS
 
@@ -36,8 +35,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int, *, order: str = "CRD")
     >>> pixel_unshuffle(torch.arange(4.0).view(1, 1, 2, 2), 2).flatten()
     tensor([0., 1., 2., 3.])
     """
-    shape = shuffle_shape(input.shape, downscale_factor, "down")
-    return unshuffle(input, int(downscale_factor), checked_order(order), shape)
+    return unshuffle(input, downscale_factor, checked_order(order))
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int, *, order: str = "CRD") -> Tensor:
@@ -66,8 +64,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int, *, order: str = "CRD") -> 
     tensor([[[[0., 1.],
               [2., 3.]]]])
     """
-    shape = shuffle_shape(input.shape, upscale_factor, "up")
-    return shuffle(input, int(upscale_factor), checked_order(order), shape)
+    return shuffle(input, upscale_factor, checked_order(order))
 
 
 def checked_order(order: Any) -> str:

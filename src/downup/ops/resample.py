@@ -18,11 +18,10 @@ from downup.ops._resample_arguments import (
     adaptive_plans,
     average_plans,
     averaging,
-    batched,
     blur_plans,
     sampling_plans,
 )
-from downup.ops._resample_registered import resample
+from downup.ops._resample_registered import resampling
 
 
 def avg_pool2d(
@@ -65,14 +64,16 @@ def avg_pool2d(
     >>> avg_pool2d(torch.tensor([[[[1., 3., 5.]]]]), (1, 2), padding="same")
     tensor([[[[2., 5.]]]])
     """
-    x, is_single = batched(input)
-    arguments = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
-    out = resample(x, average_plans, _composed_average, *arguments)
-    return out[0] if is_single else out
+    return _average(
+        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
+    )
 
 
 def _composed_average(x: Tensor, *arguments: Any) -> Tensor:
     return _composed.average(x, *averaging(x.shape[2:], *arguments))
+
+
+_average = resampling(average_plans, _composed_average)
 
 
 def lp_pool2d(
@@ -137,9 +138,10 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     >>> adaptive_avg_pool2d(torch.tensor([[[[1., 3., 5.]]]]), (1, 2))
     tensor([[[[2., 4.]]]])
     """
-    x, is_single = batched(input)
-    out = resample(x, adaptive_plans, _adaptive_avg_pool2d, output_size)
-    return out[0] if is_single else out
+    return _adaptive_average(input, output_size)
+
+
+_adaptive_average = resampling(adaptive_plans, _adaptive_avg_pool2d)
 
 
 def global_avg_pool2d(input: Tensor) -> Tensor:
@@ -197,9 +199,7 @@ def blur_pool2d(input: Tensor, *, taps: int = 3, stride: int = 2, edge: str = "r
     >>> blur_pool2d(torch.ones(1, 1, 4, 4)).flatten()
     tensor([1., 1., 1., 1.])
     """
-    x, is_single = batched(input)
-    out = resample(x, blur_plans, _composed_blur, taps, stride, edge)
-    return out[0] if is_single else out
+    return _blur(input, taps, stride, edge)
 
 
 def _composed_blur(x: Tensor, taps: int, stride: int, edge: str) -> Tensor:
@@ -210,6 +210,9 @@ def _composed_blur(x: Tensor, taps: int, stride: int, edge: str) -> Tensor:
         return _composed.blur(x, taps, pair("stride", stride, 1), edge)
     with torch.autocast(device, enabled=False):
         return _composed.blur(x, taps, pair("stride", stride, 1), edge)
+
+
+_blur = resampling(blur_plans, _composed_blur)
 
 
 def interpolate(
@@ -272,8 +275,7 @@ def interpolate(
                 f"input has shape {tuple(input.shape)}; with other frameworks' rules use [batch, channels, rows, columns]"
             )
         return _interpolate(input, *arguments)
-    x, _ = batched(input, may_be_single=False)
-    return resample(x, sampling_plans, _composed_interpolate, *arguments, *rules)
+    return _sample(input, *arguments, *rules)
 
 
 def _composed_interpolate(x: Tensor, *arguments: Any) -> Tensor:
@@ -287,3 +289,6 @@ def _composed_interpolate(x: Tensor, *arguments: Any) -> Tensor:
     if is_known and arguments[-4:] == (None,) * 4 and not arguments[2].startswith("lanczos"):
         return _interpolate(x, *arguments[:-4])
     return _composed.by_matrices(x, rows, columns)
+
+
+_sample = resampling(sampling_plans, _composed_interpolate, may_be_single=False)

@@ -7,26 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from downup import geometry
 from downup.errors import ArgumentError
 from downup.geometry import Padding
 from downup.kernels import Window
 from downup.ops import _composed
 from downup.ops import _select_adaptive as _registered  # noqa: F401
 from downup.ops._arguments import check_image
+from downup.ops._forms import packed
 from downup.ops._native import is_native, is_transformed
 from downup.ops._select_arguments import (
     ArgumentPair,
     Plan,
     adaptive_plan,
-    cached_adaptive_plan,
-    cached_pool_plan,
+    is_compact,
     pool_plan,
-    unpooled_size,
+    unpool_plan,
 )
-from downup.ops._select_eager import apply_pool, apply_pool_alone, apply_unpool
+from downup.ops._select_eager import adaptive, pool, pool_alone, sliding, unpool, unpooling
 from downup.ops._select_registered import flat_arguments
-from downup.ops._select_run import run_pool, run_unpool
 from downup.ops.resample import blur_pool2d
 
 
@@ -70,14 +68,13 @@ def max_pool2d(
         return _one_image(
             max_pool2d, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
         )
-    arguments = (kernel_size, stride, padding, dilation, ceil_mode)
     if is_native(input):
-        check_image(input)
-        return _pool(input, cached_pool_plan(input.shape, *arguments), return_indices, False)
+        x, form = packed(input)
+        pooling = sliding(form, kernel_size, stride, padding, dilation, ceil_mode)
+        return pool(x, pooling, compact=False) if return_indices else pool_alone(x, pooling)
     check_image(input)
-    plan = pool_plan(input.shape, *arguments)
-    is_compact = plan.is_compact and not return_indices
-    pooled, positions = _dispatch_pool(input, plan, is_compact)
+    plan = pool_plan(input.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    pooled, positions = _dispatch_pool(input, plan, compact=is_compact(plan[0]) and not return_indices)
     return (pooled, positions) if return_indices else pooled
 
 
@@ -105,24 +102,20 @@ def max_pool2d_with_offsets(
     >>> max_pool2d_with_offsets(torch.tensor([[[1., 5., 2., 0.], [3., 4., 8., 6.]]]), 2)
     (tensor([[[5., 8.]]]), tensor([[[1, 2]]], dtype=torch.uint8))
     """
-    rows, columns = geometry.pair("kernel_size", kernel_size, 1)
-    if rows * columns > 256:
-        raise ArgumentError(
-            f"kernel_size is {kernel_size}: more than 256 taps do not fit one byte; "
-            "use a smaller window, or max_pool2d(..., return_indices=True)"
-        )
     arguments = (kernel_size, stride, padding, dilation, ceil_mode)
-    result: tuple[Tensor, Tensor]
     if input.dim() == 3:
-        result = _one_image(max_pool2d_with_offsets, input, *arguments)
-    elif is_native(input):
-        check_image(input)
-        result = _pool(input, cached_pool_plan(input.shape, *arguments), True, True)
-    else:
-        check_image(input)
-        plan = pool_plan(input.shape, *arguments)
-        result = _dispatch_pool(input, plan, True)
-    return result
+        return _one_image(max_pool2d_with_offsets, input, *arguments)  # type: ignore[no-any-return]
+    if is_native(input):
+        x, form = packed(input)
+        pooling = sliding(form, *arguments)
+        if not pooling.is_compact:
+            raise _too_many_taps(pooling.window)
+        return pool(x, pooling, compact=True)
+    check_image(input)
+    plan = pool_plan(input.shape, *arguments)
+    if not is_compact(plan[0]):
+        raise _too_many_taps(plan[0])
+    return _dispatch_pool(input, plan, compact=True)
 
 
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
@@ -150,12 +143,13 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     """
     if input.dim() == 3:
         return _one_image(adaptive_max_pool2d, input, output_size, return_indices)
-    check_image(input)
     if is_native(input):
-        return _pool(input, cached_adaptive_plan(input.shape, output_size), return_indices, False)
+        x, form = packed(input)
+        pooling = adaptive(form, output_size)
+        return pool(x, pooling, compact=False) if return_indices else pool_alone(x, pooling)
+    check_image(input)
     plan = adaptive_plan(input.shape, output_size)
-    is_compact = plan.is_compact and not return_indices
-    pooled, positions = _dispatch_pool(input, plan, is_compact)
+    pooled, positions = _dispatch_pool(input, plan, compact=is_compact(plan[0]) and not return_indices)
     return (pooled, positions) if return_indices else pooled
 
 
@@ -248,11 +242,23 @@ def max_unpool2d(
     tensor([[[0., 5., 0., 0.],
              [0., 0., 8., 0.]]])
     """
-    check_image(input)
     if input.dim() == 3 and indices.dim() == 3:
+        check_image(input)
         batch = input.unsqueeze(0), indices.unsqueeze(0)
         return max_unpool2d(*batch, kernel_size, stride, padding, output_size, dilation=dilation)[0]
-    x = input
+    _check_indices(input, indices)
+    arguments = (kernel_size, stride, padding, dilation, output_size)
+    if is_native(input) and is_native_positions(indices):
+        x, form = packed(input)
+        return unpool(x, indices, unpooling(form, *arguments))
+    check_image(input)
+    window, out_size = unpool_plan(input.shape, *arguments)
+    if is_transformed(input):
+        return _composed.max_unpool2d(input, indices, window, out_size)
+    return torch.ops.downup.max_unpool2d(input, indices, out_size, *flat_arguments(window))  # type: ignore[no-any-return]
+
+
+def _check_indices(x: Tensor, indices: Tensor) -> None:
     if indices.shape != x.shape:
         raise ArgumentError(
             f"indices have shape {tuple(indices.shape)} but input has {tuple(x.shape)}; give both one shape"
@@ -263,31 +269,6 @@ def max_unpool2d(
         )
     if indices.device != x.device:
         raise ArgumentError(f"indices are on {indices.device} but input is on {x.device}; move one of them")
-    size = geometry.pair("kernel_size", kernel_size, 1)
-    step = size if stride is None else geometry.pair("stride", stride, 1)
-    apart = geometry.pair("dilation", dilation, 1)
-    wanted = None if output_size is None else tuple(output_size)[-2:]
-    if wanted is not None and len(wanted) != 2:
-        raise ArgumentError(f"output_size is {output_size!r}; use (height, width)")
-    if wanted is None and padding in ("same", "same_lower"):
-        raise ArgumentError(
-            f"padding is {padding!r}, which depends on the size before pooling; give it as output_size"
-        )
-    sides = geometry.resolve_padding(padding, wanted or (0, 0), size, step, apart)
-    window = Window(size, step, (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]), apart)
-    out_size = unpooled_size((x.shape[2], x.shape[3]), window, wanted)
-    if is_native(x) and is_native_positions(indices):
-        needs_graph = torch.is_grad_enabled() and x.requires_grad
-        out = (
-            apply_unpool(x, indices, window, out_size)
-            if needs_graph
-            else run_unpool(x, indices, window, out_size)
-        )
-    elif is_transformed(x):
-        out = _composed.max_unpool2d(x, indices, window, out_size)
-    else:
-        out = torch.ops.downup.max_unpool2d(x, indices, out_size, *flat_arguments(window))
-    return out
 
 
 def is_native_positions(positions: Tensor) -> bool:
@@ -295,14 +276,22 @@ def is_native_positions(positions: Tensor) -> bool:
     return positions.is_cpu and positions.layout is torch.strided and type(positions) is Tensor
 
 
-def _dispatch_pool(x: Tensor, plan: Plan, is_compact: bool) -> tuple[Tensor, Tensor]:
+def _too_many_taps(window: Window) -> ArgumentError:
+    return ArgumentError(
+        f"kernel_size is {window.size}: more than 256 taps do not fit one byte; "
+        "use a smaller window, or max_pool2d(..., return_indices=True)"
+    )
+
+
+def _dispatch_pool(x: Tensor, plan: Plan, compact: bool) -> tuple[Tensor, Tensor]:
     """The pooling of tensors that are traced, transformed, or elsewhere."""
+    window, out_size = plan
     if is_transformed(x):
-        composed = _composed.adaptive_max_pool2d if plan.window.adaptive else _composed.max_pool2d
-        return composed(x, plan.window, plan.out_shape[2:], is_compact)
-    if plan.window.adaptive:
-        return torch.ops.downup.adaptive_max_pool2d(x, plan.out_shape[2:], is_compact)  # type: ignore[no-any-return]
-    return torch.ops.downup.max_pool2d(x, *flat_arguments(plan.window), is_compact)  # type: ignore[no-any-return]
+        composed = _composed.adaptive_max_pool2d if window.adaptive else _composed.max_pool2d
+        return composed(x, window, out_size, compact)
+    if window.adaptive:
+        return torch.ops.downup.adaptive_max_pool2d(x, out_size, compact)  # type: ignore[no-any-return]
+    return torch.ops.downup.max_pool2d(x, *flat_arguments(window), compact)  # type: ignore[no-any-return]
 
 
 def _one_image(function: Any, image: Tensor, *arguments: Any) -> Any:
@@ -310,13 +299,3 @@ def _one_image(function: Any, image: Tensor, *arguments: Any) -> Any:
     check_image(image)
     result = function(image.unsqueeze(0), *arguments)
     return (result[0][0], result[1][0]) if isinstance(result, tuple) else result[0]
-
-
-def _pool(x: Tensor, plan: Plan, wants_positions: bool, wants_compact: bool) -> Any:
-    """The pooled samples, or a pair of them and their positions."""
-    if x.requires_grad and torch.is_grad_enabled():
-        if wants_positions:
-            return apply_pool(x, plan, wants_compact)
-        return apply_pool_alone(x, plan)
-    pooled, positions = run_pool(x, plan.window, plan.out_shape, wants_compact, wants_positions)
-    return (pooled, positions) if wants_positions else pooled
