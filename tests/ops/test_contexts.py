@@ -11,6 +11,8 @@ import torch
 
 from downup import ops
 from downup.errors import ArgumentError
+from downup.ops._arguments import Kept
+from downup.ops._resample_plan import MOST_BYTES, tables
 
 CALLS: dict[str, Any] = {
     "avg_pool2d": lambda x: ops.avg_pool2d(x, 2),
@@ -91,3 +93,24 @@ def test_infinities_that_nobody_weighs_spoil_nothing() -> None:
     image[..., 3] = torch.inf
     for mode in ("bilinear", "bicubic", "lanczos"):
         assert torch.equal(ops.interpolate(image, size=(1, 8), mode=mode), image)
+
+
+def test_what_is_kept_weighs_no_more_than_allowed() -> None:
+    kept = Kept(10, len)
+    for key in "abc":
+        kept.put(key, key * 4)
+    assert (kept.get("a"), kept.get("b"), kept.get("c")) == (None, "bbbb", "cccc")
+    kept.put("d", "d" * 11)  # too heavy alone, it drives nobody out
+    assert (kept.get("d"), kept.get("b"), kept.weight) == (None, "bbbb", 8)
+
+
+def test_tables_of_many_large_images_do_not_pile_up() -> None:
+    for columns in range(200_000, 200_040):
+        ops.adaptive_avg_pool2d(torch.zeros(1, 1, 1, columns, dtype=torch.uint8), 1)
+    assert 0 < tables.weight <= MOST_BYTES
+
+
+def test_a_size_taken_from_another_image_is_remembered_too() -> None:
+    image, other = torch.rand(1, 1, 6, 6), torch.rand(1, 1, 9, 4)
+    for _ in range(2):
+        assert ops.interpolate(image, size=other.shape[2:]).shape == other.shape

@@ -5,12 +5,12 @@ A plan of one axis is a kind, whole numbers that begin with the sizes before and
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from downup import taps
 from downup.errors import ArgumentError
 from downup.kernels import Window
+from downup.ops._arguments import Kept
 from downup.taps import Taps
 
 WINDOW, ADAPTIVE, BINOMIAL, SAMPLED = range(4)
@@ -66,9 +66,28 @@ def sampled_plan(in_size: Any, out_size: Any, filter: str, **options: Any) -> Ax
     )
 
 
-@lru_cache(maxsize=1024)
+# Tables of large images take megabytes, so their bytes are counted, not their number.
+MOST_BYTES = 32 * 2**20
+
+
+def bytes_of(*tables: Taps) -> int:
+    """What tables take, with their transposes, and what is kept about them."""
+    return sum(1024 + 24 * table.count + 16 * (table.in_size + table.out_size) for table in tables)
+
+
+tables = Kept(MOST_BYTES, bytes_of)
+
+
 def make_taps(plan: AxisPlan) -> Taps:
-    """The taps of a plan whose sizes are numbers."""
+    """The taps of a plan whose sizes are numbers, kept for the next call."""
+    found: Taps | None = tables.get(plan)
+    if found is None:
+        found = _make_taps(plan)
+        tables.put(plan, found)
+    return found
+
+
+def _make_taps(plan: AxisPlan) -> Taps:
     in_size, out_size, whole = plan.in_size, plan.out_size, plan.whole
     if plan.kind == ADAPTIVE:
         return taps.adaptive_taps(in_size, out_size)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from downup.ops._arguments import check_image, check_shape, remembered
+from downup.ops._arguments import Kept, check_image, check_shape, remembered
 from downup.ops._forms import Form, form_of
 from downup.ops._native import is_native, is_transformed
-from downup.ops._resample_plan import AxisPlan, make_taps
+from downup.ops._resample_plan import MOST_BYTES, AxisPlan, bytes_of, make_taps
 from downup.ops._resample_run import RESAMPLED, compose_resample, run_resample
 from downup.taps import Taps
 
@@ -89,6 +89,8 @@ def _run_eagerly(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     return run_resample(x, rows, columns)
 
 
+# Of all resamplings together. They hold their tables, so that these are counted here as well.
+_pairs_of_tables = Kept(MOST_BYTES, lambda pair: bytes_of(*pair))
 Plans = Callable[..., tuple[AxisPlan, AxisPlan]]
 Resample = Callable[..., Tensor]
 
@@ -99,11 +101,12 @@ def resampling(plans: Plans, composed: Resample, may_be_single: bool = True) -> 
     `composed(x, *arguments)` does it for devices and types without a kernel, always of [n, c, h, w].
     """
 
-    @remembered
-    def taps_for(form: Form, *arguments: Any) -> tuple[Taps, Taps]:
+    def make_both(form: Form, *arguments: Any) -> tuple[Taps, Taps]:
         check_shape(form.shape, may_be_single)
         rows, columns = plans(form.shape[2:], *arguments)
         return make_taps(rows), make_taps(columns)
+
+    taps_for = remembered(make_both, _pairs_of_tables)
 
     def resample(x: Tensor, *arguments: Any) -> Tensor:
         if may_be_single and x.dim() == 3:
