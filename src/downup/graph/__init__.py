@@ -6,6 +6,7 @@ The graph is that of `onnx_ir`; what is here are functions on it.
 from downup.graph import shapes
 from downup.graph.cost import count_multiply_adds, node_multiply_adds
 from downup.graph.facts import example_shapes
+from downup.graph.field import Field, find_fields
 from downup.graph.reading import prepare, read, refuse_unsupported, write
 from downup.graph.rewriting import Change, rewrite
 from downup.graph.rules import RULES
@@ -13,8 +14,10 @@ from downup.graph.rules import RULES
 __all__ = [
     "RULES",
     "Change",
+    "Field",
     "count_multiply_adds",
     "example_shapes",
+    "find_fields",
     "node_multiply_adds",
     "prepare",
     "read",

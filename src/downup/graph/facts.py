@@ -25,13 +25,13 @@ class Facts:
 
     def __init__(self, model: ir.Model) -> None:
         self._opset = model.graph.opset_imports[""]
-        self._samples: list[dict[str, Known]] = []
+        self.samples: list[dict[str, Known]] = []
         self._step = 1
         for step in (1, 2, 4, 8, 16, 32, 64):
             tried = [_try(model, shapes) for shapes in _sizes(model, step, 3)]
             found = [known for known in tried if known is not None]
             if len(found) == len(tried):
-                self._samples, self._step = found, step
+                self.samples, self._step = found, step
                 break
         self.scales = self._proven_scales(model)
 
@@ -39,7 +39,7 @@ class Facts:
         """Return the shapes of a value, one for each size tried; none where nothing is known."""
         if value is None:
             return []
-        return [self._known(value, known).shape for known in self._samples]
+        return [self._known(value, known).shape for known in self.samples]
 
     def channels(self, value: ir.Value | None) -> int | None:
         """Return the number of channels of a picture [batch, channel, rows, columns], if that is what a value is."""
@@ -82,7 +82,7 @@ class Facts:
         scales = {
             node.outputs[0].name or "": scale
             for node in candidates
-            if (scale := _common_scale([self._pair(node, known) for known in self._samples])) is not None
+            if (scale := _common_scale([self._pair(node, known) for known in self.samples])) is not None
         }
         if not scales:
             return {}
