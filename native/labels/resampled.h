@@ -89,7 +89,7 @@ class ResampledLabels {
     const int64_t right = call_.in_strides[3], apart = call_.in_strides[1];
     if (apart != 1 && right == 1) {
       for (int64_t c = 0; c < classes; ++c) {
-        combine<float, float, false>(in + (first_class + c) * apart + begin, call_.in_strides[2], rows, end - begin, lines + c * size);
+        combine<float, float, kImage, kExact>(in + (first_class + c) * apart + begin, call_.in_strides[2], rows, end - begin, lines + c * size);
       }
       return;
     }
@@ -100,9 +100,9 @@ class ResampledLabels {
         const int64_t here = smaller(kMost, classes - c);
         const float* from = in + x * right + (first_class + c) * apart;
         if (apart == 1) {
-          combine<float, float, false>(from, call_.in_strides[2], rows, here, pixel);
+          combine<float, float, kImage, kExact>(from, call_.in_strides[2], rows, here, pixel);
         } else {
-          for (int64_t i = 0; i < here; ++i) combine<float, float, false>(from + i * apart, call_.in_strides[2], rows, 1, pixel + i);
+          for (int64_t i = 0; i < here; ++i) combine<float, float, kImage, kExact>(from + i * apart, call_.in_strides[2], rows, 1, pixel + i);
         }
         for (int64_t i = 0; i < here; ++i) lines[(c + i) * size + x - begin] = pixel[i];
       }
@@ -146,7 +146,7 @@ class ResampledLabels {
       for (int64_t c = 0; c < call_.classes; ++c) {
         float sum = 0, part;
         for (int64_t k = 0; k < columns.count; ++k) {
-          combine<float, float, false>(in + c * call_.in_strides[1] + columns.index[k] * call_.in_strides[3], call_.in_strides[2], rows, 1, &part);
+          combine<float, float, kImage, kExact>(in + c * call_.in_strides[1] + columns.index[k] * call_.in_strides[3], call_.in_strides[2], rows, 1, &part);
           sum = k == 0 ? part * columns.weight[k] : sum + part * columns.weight[k];
         }
         Vector<float, 1> score{sum};
