@@ -151,6 +151,17 @@ DU_INLINE void stream_as(E* p, const V& v) {
   store_as(p, v);
 }
 
+// Asks for the cache lines of the next kBytes at p, as far ahead as they take to come. Processors do so by themselves, but not across
+// the 4 KB pages of most systems: measured on one thread of a Zen 4, reading 64 MB for a 2x2 pooling took 6.9 ms without and 2.7 ms
+// with it. Nearer or farther than this it took longer, and so did the nearest cache as their goal.
+template <int64_t kBytes>
+DU_INLINE void fetch_ahead(const void* p) {
+  constexpr int64_t kAhead = 6144, kCacheLine = 64;
+  for (int64_t at = 0; at < kBytes; at += kCacheLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(p) + static_cast<uint64_t>(kAhead + at)), 0, 2);
+  }
+}
+
 // Makes streamed stores visible before the work counts as done.
 DU_INLINE void finish_streaming() {
 #if defined(__AVX2__)

@@ -6,16 +6,28 @@
 namespace downup {
 namespace DU_ISA {
 
+// The weighted rows of a run of elements into `line`. Many rows are added a few at a time: each of them is then read as it lies in
+// memory, not a piece of a row here and a piece there.
+template <class T>
+DU_INLINE void combine_run(const T* from, int64_t stride, const TapList<typename Arithmetic<T>::Scalar>& rows, int64_t count,
+                           typename Arithmetic<T>::Scalar* line) {
+  using Scalar = typename Arithmetic<T>::Scalar;
+  constexpr int64_t kMost = 4;
+  combine<T, Scalar, kImage, kExact>(from, stride, rows.part(0, smaller(rows.count, 2 * kMost)), count, line);
+  for (int64_t k = 2 * kMost; k < rows.count; k += kMost) {
+    combine<T, Scalar, kImage, kAdded>(from, stride, rows.part(k, smaller(rows.count - k, kMost)), count, line);
+  }
+}
+
 // The weighted rows of the pixels [begin, end), `inner` elements each, into `line`.
 template <class T>
 DU_INLINE void combine_rows(const ResampleCall& call, const T* in, const TapList<typename Arithmetic<T>::Scalar>& rows, int64_t begin, int64_t end,
                             int64_t inner, typename Arithmetic<T>::Scalar* line) {
-  using Scalar = typename Arithmetic<T>::Scalar;
   const int64_t right = call.in_strides[3];
   if (right == inner) {
-    combine<T, Scalar, false>(in + begin * right, call.in_strides[2], rows, (end - begin) * inner, line);
+    combine_run<T>(in + begin * right, call.in_strides[2], rows, (end - begin) * inner, line);
   } else {
-    for (int64_t x = begin; x < end; ++x) combine<T, Scalar, false>(in + x * right, call.in_strides[2], rows, inner, line + (x - begin) * inner);
+    for (int64_t x = begin; x < end; ++x) combine_run<T>(in + x * right, call.in_strides[2], rows, inner, line + (x - begin) * inner);
   }
 }
 
@@ -95,7 +107,7 @@ void channel_row(const ResampleCall& call, const Tables<T>& tables, const Plane<
       continue;
     }
     if (is_window_quick(call, rows, columns)) {
-      combine_window<T, kStreams>(plane.in, call.in_strides[2], call.in_strides[3], rows, columns, inner, to);
+      combine_window<T, kStreams ? kStreamed : kExact>(plane.in, call.in_strides[2], call.in_strides[3], rows, columns, inner, to);
       continue;
     }
     const int64_t first = tables.first[x], last = tables.last[x] + 1;
@@ -108,8 +120,14 @@ void channel_row(const ResampleCall& call, const Tables<T>& tables, const Plane<
       end = smaller(first + held, call.columns->in);
       combine_rows<T>(call, plane.in, rows, begin, end, inner, line);
     }
-    combine<Scalar, T, kStreams>(line - begin * inner, inner, columns, inner, to);
+    combine<Scalar, T, kNearby, kStreams ? kStreamed : kExact>(line - begin * inner, inner, columns, inner, to);
   }
+}
+
+// How many blocks of a run lie in the line up to `end`, the first of them among them.
+template <class T>
+int64_t blocks_until(const Block<T>& block, int64_t end) {
+  return block.run == 1 || block.advance == 0 ? block.run : smaller(block.run, 1 + (end - block.end) / block.advance);
 }
 
 // One output row as a line; block by block where the samples of a row do not lie side by side.
@@ -118,16 +136,23 @@ void line_row(const ResampleCall& call, const Tables<T>& tables, const LinePlan<
   const int64_t inner = line_inner<T>(call);
   using Scalar = typename Arithmetic<T>::Scalar;
   constexpr int64_t kLanes = kManyLanes<T>;
+  constexpr Storing kStoring = kStreams ? kStreamed : kExact;
   alignas(64) Scalar line[kLine + 4 * kLanes];
   TapList<Scalar> rows = tables.rows.of(row);
   const Scalar row_divisor = rows.divisor;
   rows.divisor = 1;
   T* out = plane.out + row * call.out_strides[2];
   const bool is_straight = is_one_sample(rows) && has_rows(call.in_strides, call.columns->in, inner) && call.columns->in * inner >= 2 * kLanes;
+  const T* straight = plane.in + (is_straight ? rows.index[0] * call.in_strides[2] : 0);
+  if (is_straight) {
+    constexpr int64_t kTogether = 4 * kLanes;
+    for (int64_t i = 0; i < call.columns->in * inner; i += kTogether) fetch_ahead<kTogether * static_cast<int64_t>(sizeof(T))>(straight + i);
+  }
   const bool is_side_by_side = has_rows(call.out_strides, call.columns->out, inner);
   int64_t begin = 0, end = 0;  // the elements in the line, whole pixels
-  for (int64_t b = 0; b < plan.count(); ++b) {
+  for (int64_t b = 0, count; b < plan.count(); b += count) {
     const Block<T>& block = plan.block(b);
+    count = is_side_by_side ? block.run : 1;
     T* to = out;
     T apart[kLanes];
     if (!is_side_by_side) to = apart - block.out;
@@ -138,7 +163,7 @@ void line_row(const ResampleCall& call, const Tables<T>& tables, const LinePlan<
         add_up_far<T>(call, plane.in, rows, columns, inner, row_divisor * columns.divisor, to + x * inner);
       }
     } else if (is_straight) {
-      run_block<T, T, T, kStreams ? kStreamed : kExact>(block, plane.in + rows.index[0] * call.in_strides[2], row_divisor, to);
+      run_blocks<T, T, T, kStoring>(&block, count, straight, row_divisor, to);
     } else {
       if (block.begin < begin || block.end > end) {
         const int64_t first = block.begin / inner, last = smaller(first + kLine / inner, call.columns->in);
@@ -146,7 +171,8 @@ void line_row(const ResampleCall& call, const Tables<T>& tables, const LinePlan<
         end = last * inner;
         combine_rows<T>(call, plane.in, rows, first, last, inner, line);
       }
-      run_block<T, Scalar, T, kStreams ? kStreamed : kExact>(block, line - begin, row_divisor, to);
+      count = smaller(count, blocks_until(block, end));
+      run_blocks<T, Scalar, T, kStoring>(&block, count, line - begin, row_divisor, to);
     }
     if (!is_side_by_side) {
       for (int64_t i = 0; i < block.lanes; ++i) out[(block.out + i) * call.out_strides[3]] = apart[i];
