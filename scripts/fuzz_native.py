@@ -42,6 +42,7 @@ from fuzz_cases import (
     make_case,
     to_bfloat16,
 )
+from fuzz_convolve import judge_convolving, make_convolving
 from fuzz_engine import judge_engine_call, make_engine_call
 from fuzz_rearrange import judge_rearrangement, make_rearrangement
 from fuzz_resample import judge_far, judge_resampling, make_resampling
@@ -352,6 +353,8 @@ def main() -> int:
         print(f"{resampling}\nreturned {judge_resampling(resampling)}")
         engine_call = make_engine_call(seed, arguments.only, isas)
         print(f"{engine_call}\nreturned {judge_engine_call(engine_call)}")
+        convolving = make_convolving(seed, arguments.only, isas)
+        print(f"{convolving}\nreturned {judge_convolving(convolving)}")
         print(f"returned {judge(case)}")
         return 0
     print(f"seed {seed}, {arguments.calls} calls from {arguments.first}, {', '.join(isas)}", flush=True)
@@ -396,6 +399,7 @@ def _judge_all(arguments: argparse.Namespace, seed: int, isas: list[str], trace:
             ("rearrange", make_rearrangement, judge_rearrangement),
             ("resample2d", make_resampling, judge_resampling),
             ("engine", make_engine_call, judge_engine_call),
+            ("convolution", make_convolving, judge_convolving),
         )
         for name, make, judge_other in others:
             other = make(seed, index, isas)
