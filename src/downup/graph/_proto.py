@@ -86,6 +86,8 @@ def check_proto(model: onnx.ModelProto, path: Path) -> None:
 def _check_text(message: Any, path: Path) -> None:
     """Names that are no text arrive as bytes, and break whoever compares or writes them."""
     for field, content in message.ListFields():
+        if field.name == "s" and not _is_text(content):
+            raise DataError(f"{path}: attribute {message.name!r} is no text; the file is damaged")
         if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
             continue
         for item in (
@@ -95,6 +97,14 @@ def _check_text(message: Any, path: Path) -> None:
                 raise DataError(f"{path}: the name {item[:40]!r} is no text; the file is damaged")
             if not isinstance(item, str):
                 _check_text(item, path)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _check_opset(model: onnx.ModelProto, path: Path) -> None:
