@@ -15,7 +15,7 @@ namespace {
 // With these bounds no count of phases, taps or samples overflows.
 constexpr int64_t kMostChannels = INT32_MAX, kMostSpread = 1024;
 
-constexpr const char* kAlgorithmNames[kAlgorithms] = {"auto", "direct", "winograd", "winograd_repeated"};
+constexpr const char* kAlgorithmNames[kAlgorithms] = {"auto", "direct", "winograd", "winograd_repeated", "depthwise", "grouped"};
 
 bool check_number(int64_t value, const char* name, int64_t lowest, int64_t highest) {
   if (value >= lowest && value <= highest) return true;
@@ -167,6 +167,10 @@ extern "C" du_convolution* du_convolution_new(const du_convolution_spec* spec, c
     plan.in_channels = spec->in_channels, plan.out_channels = spec->out_channels, plan.groups = spec->groups;
     plan.group_in = spec->in_channels / spec->groups, plan.group_out = spec->out_channels / spec->groups;
     for (int i = 0; i < 2; ++i) plan.pad_before[i] = spec->window.pad_before[i], plan.dilation[i] = spec->window.dilation[i];
+    if (algorithm == DU_DEPTHWISE || algorithm == DU_GROUPED) {
+      plan.cross = plan.group_in;
+      plan.groups = 1, plan.group_in = spec->in_channels, plan.group_out = spec->out_channels;
+    }
     plan.activation = spec->activation;
     plan.activation.slopes = nullptr;  // copied by pack()
     if (plan_phases(*convolution) && pack(*convolution, kernels, weight, bias)) return convolution;

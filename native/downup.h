@@ -203,7 +203,7 @@ int32_t du_resample_argmax(const du_view* in, const du_view* out, const du_taps*
  * spec and the instruction set in use when it was prepared: not on sizes, threads or how its channels are cut into parts. */
 
 enum { DU_FAST = 0, DU_EXACT = 1 }; /* may the sums be rearranged for speed (Winograd), at some ten times the rounding error? */
-enum { DU_AUTO = 0, DU_DIRECT, DU_WINOGRAD, DU_WINOGRAD_REPEATED };
+enum { DU_AUTO = 0, DU_DIRECT, DU_WINOGRAD, DU_WINOGRAD_REPEATED, DU_DEPTHWISE, DU_GROUPED };
 typedef struct du_convolution_spec {
   int64_t in_channels, out_channels, groups;
   du_window window; /* ceil_mode and adaptive must be 0 */
@@ -229,7 +229,7 @@ int32_t du_convolution_out_size(const du_convolution* convolution, const int64_t
 int64_t du_convolution_scratch_bytes(const du_convolution* convolution, int64_t batch, int64_t in_rows, int64_t in_columns,
                                      int64_t threads);
 
-/* The name of what was chosen: "direct", "winograd" or "winograd_repeated". */
+/* The name of what was chosen: "direct", "winograd", "winograd_repeated", "depthwise" or "grouped". */
 const char* du_convolution_algorithm(const du_convolution* convolution);
 
 /* steps [2] of each: outputs repeat bit by bit, out_step further on, where the inputs repeat in_step further on. Winograd works on tiles

@@ -13,14 +13,31 @@ bool is_plain_3x3(const du_convolution_spec& spec, int64_t upsample) {
   return !spec.transposed && spec.groups == 1;
 }
 
-bool fits(const du_convolution_spec& spec, int32_t algorithm) {
+// Groups of 2, 4 or 8 channels, at least two to a vector.
+bool has_narrow_groups(const du_convolution_spec& spec, int64_t lanes) {
+  const int64_t channels = spec.in_channels / spec.groups;
+  return spec.in_channels == spec.out_channels && channels < lanes && (channels == 2 || channels == 4 || channels == 8);
+}
+
+bool fits(const du_convolution_spec& spec, int32_t algorithm, int64_t lanes) {
   const du_window& window = spec.window;
   switch (algorithm) {
     case DU_WINOGRAD: return is_plain_3x3(spec, 1);
     case DU_WINOGRAD_REPEATED: return is_plain_3x3(spec, 2) && window.dilation[0] == 1 && window.dilation[1] == 1;
+    case DU_DEPTHWISE: return spec.in_channels == spec.groups && spec.out_channels == spec.groups;
+    case DU_GROUPED: return has_narrow_groups(spec, lanes);
     default: return true;
   }
 }
+
+constexpr const char* kConditions[kAlgorithms] = {
+    "",
+    "",
+    "3x3 windows at stride 1, of one group",
+    "3x3 windows at stride 1 without dilation, of one group, after upsampling by two",
+    "as many groups as channels in and out",
+    "groups of 2, 4 or 8 channels in and out, fewer than a vector holds",
+};
 
 // Vector operations for a tile of 4x4 outputs; what is copied or transformed counts for every vector of channels.
 struct Tally {
@@ -35,15 +52,16 @@ struct Tally {
 
 int32_t choose_algorithm(const du_convolution_spec& spec, int64_t lanes) {
   if (spec.algorithm != DU_AUTO) {
-    if (fits(spec, spec.algorithm)) return spec.algorithm;
-    set_error(DU_BAD_ARGUMENT, "algorithm %d is only for 3x3 windows at stride 1, of one group, after upsampling by %d; use DU_AUTO", spec.algorithm,
-              spec.algorithm == DU_WINOGRAD ? 1 : 2);
+    if (fits(spec, spec.algorithm, lanes)) return spec.algorithm;
+    set_error(DU_BAD_ARGUMENT, "algorithm %d is only for %s; use DU_AUTO", spec.algorithm, kConditions[spec.algorithm]);
     return -1;
   }
+  if (spec.groups > 1 && fits(spec, DU_DEPTHWISE, lanes)) return DU_DEPTHWISE;
+  if (spec.groups > 1 && fits(spec, DU_GROUPED, lanes)) return DU_GROUPED;
   const Tally tally{spec.in_channels, (spec.in_channels + lanes - 1) / lanes, (spec.out_channels + lanes - 1) / lanes};
   if (spec.precision == DU_FAST) {
-    if (fits(spec, DU_WINOGRAD) && tally.winograd() < tally.direct(9)) return DU_WINOGRAD;
-    if (fits(spec, DU_WINOGRAD_REPEATED) && tally.winograd_repeated() < tally.direct(4)) return DU_WINOGRAD_REPEATED;
+    if (fits(spec, DU_WINOGRAD, lanes) && tally.winograd() < tally.direct(9)) return DU_WINOGRAD;
+    if (fits(spec, DU_WINOGRAD_REPEATED, lanes) && tally.winograd_repeated() < tally.direct(4)) return DU_WINOGRAD_REPEATED;
   }
   return DU_DIRECT;
 }

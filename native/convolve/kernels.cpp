@@ -1,4 +1,5 @@
 // The convolve kernels of one instruction set. Built with -ffp-contract=fast: they promise their bits per instruction set.
+#include "depthwise.h"
 #include "direct.h"
 #include "winograd.h"
 
@@ -13,6 +14,8 @@ const ConvolveKernels convolve_kernels = {
         {direct_scratch_bytes, run_direct},
         {winograd_scratch_bytes<PlainTiles>, run_winograd<PlainTiles>},
         {winograd_scratch_bytes<RepeatedTiles>, run_winograd<RepeatedTiles>},
+        {depthwise_scratch_bytes, run_depthwise},
+        {depthwise_scratch_bytes, run_depthwise},
     },
 };
 

@@ -27,6 +27,7 @@ struct Phase {
 struct ConvolvePlan {
   int64_t in_channels, out_channels, groups;
   int64_t group_in, group_out;  // channels of one group
+  int64_t cross;                // channels of a group, where all groups are computed as one (depthwise, grouped); else 0
   int64_t padded_out;           // group_out rounded up to whole vectors
   int64_t out_step[2], in_step[2];
   int64_t pad_before[2], dilation[2];  // of the window
@@ -58,7 +59,7 @@ struct ConvolveKernel {
 };
 
 // In the order of the DU_ names: DU_AUTO is none.
-enum { kAlgorithms = DU_WINOGRAD_REPEATED + 1 };
+enum { kAlgorithms = DU_GROUPED + 1 };
 
 struct ConvolveKernels {
   int64_t lanes;  // floats of a vector

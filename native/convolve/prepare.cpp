@@ -20,8 +20,8 @@ struct Weights {
   }
 };
 
-// For each tap of the window along an axis, which of the phase's offsets it falls on; -1: none.
-void find_slots(const du_convolution_spec& spec, int axis, int64_t phase, int64_t* slots) {
+// For each tap of the window along an axis, which of the phase's offsets it falls on; -1: none. How many offsets there are.
+int64_t find_slots(const du_convolution_spec& spec, int axis, int64_t phase, int64_t* slots) {
   int64_t count = 0, last = 0;
   for (int64_t k = 0; k < spec.window.size[axis]; ++k) {
     int64_t offset;
@@ -31,13 +31,26 @@ void find_slots(const du_convolution_spec& spec, int axis, int64_t phase, int64_
     last = offset;
     slots[k] = count - 1;
   }
+  return count;
 }
 
 // The weights of one phase between two channels: those that fall on one pixel are summed in double, and rounded once.
 struct PhaseWeights {
   const du_convolution_spec& spec;
   int64_t *row_slots, *column_slots;
-  double* sums;
+  double* sums;  // [tap]; NULL where there is no memory
+
+  explicit PhaseWeights(du_convolution& convolution) : spec(convolution.spec) {
+    row_slots = convolution.memory.take<int64_t>(spec.window.size[0]);
+    column_slots = convolution.memory.take<int64_t>(spec.window.size[1]);
+    sums = row_slots && column_slots ? convolution.memory.take<double>(convolution.plan.most_taps) : nullptr;
+  }
+
+  // Turns to a phase; how many taps it has along the columns.
+  int64_t begin(const Phase& phase) const {
+    find_slots(spec, 0, phase.first[0], row_slots);
+    return find_slots(spec, 1, phase.first[1], column_slots);
+  }
 
   void find(const float* window, int64_t tap_count, int64_t columns) const {
     for (int64_t i = 0; i < tap_count; ++i) sums[i] = 0;
@@ -50,38 +63,49 @@ struct PhaseWeights {
   }
 };
 
-int64_t slot_count(const int64_t* slots, int64_t size) {
-  int64_t count = 0;
-  for (int64_t k = 0; k < size; ++k) count = slots[k] + 1 > count ? slots[k] + 1 : count;
-  return count;
-}
-
 // [group][block of out channels][tap][in channel][lane of the block]
 bool pack_direct(du_convolution& convolution, int64_t lanes, const Weights& weights) {
-  const du_convolution_spec& spec = convolution.spec;
   ConvolvePlan& plan = convolution.plan;
-  Memory& memory = convolution.memory;
-  const int64_t rows = spec.window.size[0], columns = spec.window.size[1], width = kBlockVectors * lanes;
-  const PhaseWeights one{spec, memory.take<int64_t>(rows), memory.take<int64_t>(columns), memory.take<double>(plan.most_taps)};
-  if (!one.row_slots || !one.column_slots || !one.sums) return false;
+  const int64_t width = kBlockVectors * lanes;
+  const PhaseWeights one(convolution);
+  if (!one.sums) return false;
   Phase* phases = const_cast<Phase*>(plan.phases);
   for (int64_t p = 0; p < plan.phase_count; ++p) {
     Phase& phase = phases[p];
-    find_slots(spec, 0, phase.first[0], one.row_slots);
-    find_slots(spec, 1, phase.first[1], one.column_slots);
-    const int64_t phase_columns = slot_count(one.column_slots, columns), inputs = phase.tap_count * plan.group_in;
+    const int64_t columns = one.begin(phase), inputs = phase.tap_count * plan.group_in;
     int64_t count;
     if (__builtin_mul_overflow(inputs, plan.groups * plan.padded_out, &count)) return false;
-    float* packed = memory.take<float>(count);
+    float* packed = convolution.memory.take<float>(count);
     if (!packed) return false;
     for (int64_t group = 0; group < plan.groups; ++group) {
       for (int64_t out = 0; out < plan.group_out; ++out) {
         const int64_t channel = out / width * width, block_width = plan.padded_out - channel < width ? lanes : width;
         float* to = packed + (group * plan.padded_out + channel) * inputs + out % width;
         for (int64_t in = 0; in < plan.group_in; ++in) {
-          one.find(weights.at(group, out, in), phase.tap_count, phase_columns);
+          one.find(weights.at(group, out, in), phase.tap_count, columns);
           for (int64_t tap = 0; tap < phase.tap_count; ++tap) to[(tap * plan.group_in + in) * block_width] = static_cast<float>(one.sums[tap]);
         }
+      }
+    }
+    phase.weights = packed;
+  }
+  return true;
+}
+
+// [tap][in channel of a group][channel]
+bool pack_narrow(du_convolution& convolution, const Weights& weights) {
+  ConvolvePlan& plan = convolution.plan;
+  const PhaseWeights one(convolution);
+  if (!one.sums) return false;
+  for (int64_t p = 0; p < plan.phase_count; ++p) {
+    Phase& phase = const_cast<Phase*>(plan.phases)[p];
+    const int64_t columns = one.begin(phase);
+    float* packed = convolution.memory.take<float>(phase.tap_count * plan.cross * plan.padded_out);
+    if (!packed) return false;
+    for (int64_t out = 0; out < plan.out_channels; ++out) {
+      for (int64_t in = 0; in < plan.cross; ++in) {
+        one.find(weights.at(out / plan.cross, out % plan.cross, in), phase.tap_count, columns);
+        for (int64_t tap = 0; tap < phase.tap_count; ++tap) packed[(tap * plan.cross + in) * plan.padded_out + out] = static_cast<float>(one.sums[tap]);
       }
     }
     phase.weights = packed;
@@ -152,10 +176,12 @@ bool pack(du_convolution& convolution, const ConvolveKernels& kernels, const flo
   plan.bias = pack_by_channel(convolution, bias);
   plan.slopes = pack_by_channel(convolution, spec.activation.kind == DU_PRELU ? spec.activation.slopes : nullptr);
   if (!plan.bias || !plan.slopes) return false;
-  const Weights weights{weight, plan.group_in, plan.group_out, spec.window.size[0] * spec.window.size[1], spec.transposed != 0};
+  const Weights weights{weight, spec.in_channels / spec.groups, spec.out_channels / spec.groups, spec.window.size[0] * spec.window.size[1], spec.transposed != 0};
   switch (convolution.algorithm) {
     case DU_WINOGRAD: return pack_winograd(convolution, kernels.lanes, weights, kPlainWeights);
     case DU_WINOGRAD_REPEATED: return pack_winograd(convolution, kernels.lanes, weights, kRepeatedWeights);
+    case DU_DEPTHWISE:
+    case DU_GROUPED: return pack_narrow(convolution, weights);
     default: return pack_direct(convolution, kernels.lanes, weights);
   }
 }

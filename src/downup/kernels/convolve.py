@@ -33,7 +33,7 @@ ACTIVATIONS = (
     "abs",
 )
 PRECISIONS = ("fast", "exact")
-ALGORITHMS = ("auto", "direct", "winograd", "winograd_repeated")
+ALGORITHMS = ("auto", "direct", "winograd", "winograd_repeated", "depthwise", "grouped")
 
 
 def _index(name: str, value: str, names: Sequence[str]) -> int:
