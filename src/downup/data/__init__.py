@@ -6,6 +6,7 @@ from downup.data.colors import CLASS_COLORS, IGNORED_COLOR, ClassInfo, class_col
 from downup.data.folder import open_dataset
 from downup.data.lookup import lookup_baseline
 from downup.data.masks import MaskCoding, read_mask
+from downup.data.metadata import NetworkMetadata
 from downup.data.pictures import read_picture
 from downup.data.problems import FileError, Problem
 from downup.data.samples import IGNORED, Dataset, Sample
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "FileError",
     "MaskCoding",
+    "NetworkMetadata",
     "Problem",
     "Sample",
     "check_dataset",

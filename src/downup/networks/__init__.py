@@ -19,6 +19,7 @@ from downup.networks.config import (
 )
 
 if TYPE_CHECKING:
+    from downup.networks.export import export_onnx
     from downup.networks.models import build
     from downup.networks.network import Network
     from downup.networks.session import TorchSession
@@ -36,12 +37,14 @@ __all__ = [
     "allowed_encoders",
     "allowed_pairs",
     "build",
+    "export_onnx",
     "load_encoder_weights",
 ]
 
 # Where each name that needs torch is found.
 _FILES = {
     "build": "models",
+    "export_onnx": "export",
     "Network": "network",
     "TorchSession": "session",
     "WeightReport": "weights",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 
+import torch
 from torch import Tensor
 from torch import nn as torch_nn
 from torch.nn import functional as F
@@ -44,8 +45,11 @@ class Network(torch_nn.Module, abc.ABC):
                 "height and width of at least 1"
             )
         rows, columns = x.shape[-2:]
-        bottom, right = -rows % self.stride, -columns % self.stride
-        if bottom or right:
+        # As multiples of the stride, so that an exported graph can tell that no pool drops a row or column.
+        bottom, right = (
+            (size + self.stride - 1) // self.stride * self.stride - size for size in (rows, columns)
+        )
+        if torch.compiler.is_exporting() or bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         return self.score(x)[..., :rows, :columns]
 
