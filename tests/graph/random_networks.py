@@ -135,10 +135,23 @@ class RandomNetwork(Builder):
     def pad_to(self, x: str) -> str:
         return self.node("Pad", x, self.ints(0, 0, 0, 0, 0, 0, 2, 2), self.weight(np.float32(0)))
 
+    def fit(self, x: str, like: str) -> str:
+        """Interpolated to the size of another map."""
+        size = self.node("Slice", self.node("Shape", like), self.ints(2), self.ints(4))
+        sizes = self.node(
+            "Concat", self.node("Slice", self.node("Shape", x), self.ints(0), self.ints(2)), size, axis=0
+        )
+        return self.node("Resize", x, "", "", sizes, mode="linear")
+
     def head(self, x: str, channels: int) -> str:
-        x = self.conv(x, channels, 4, self.choose(1, 3))
+        x, out = self.conv(x, channels, 4, self.choose(1, 3)), 4
         if self.chance(0.4):
+            out = 3
             x = self.conv(self.node("Resize", x, "", self.weight([1, 1, 2, 2]), mode="linear"), 4, 3, 1)
+        if self.chance(0.3):  # maps of several resolutions, joined
+            low = self.conv(self.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2]), out, 4, 1)
+            both = self.node("Concat", x, self.fit(low, x), axis=1)
+            x, out = self.conv(both, out + 4, 3, 1), 3
         match int(self.random.integers(3)):
             case 0:
                 return self.node("Softmax", x, axis=1)

@@ -218,6 +218,20 @@ def test_a_resize_to_the_size_of_a_skip_stays_where_sizes_may_be_odd():
     assert "state-scales" not in rules
 
 
+def test_a_size_that_is_the_double_for_some_pictures_only_stays():
+    build = Builder()
+    low = build.node("MaxPool", "x", kernel_shape=[4, 4], strides=[4, 4])
+    # h // 8 * 4 is twice h // 4 for 64 to 67 rows, and not for 68 to 71.
+    rows_columns = build.node("Slice", build.node("Shape", "x"), build.ints(2), build.ints(4))
+    wanted = build.node("Mul", build.node("Div", rows_columns, build.ints(8)), build.ints(4))
+    batch_channels = build.node("Slice", build.node("Shape", low), build.ints(0), build.ints(2))
+    sizes = build.node("Concat", batch_channels, wanted, axis=0)
+    build.conv(build.node("Resize", low, "", "", sizes, mode="nearest", **ASYMMETRIC), 3, 4)
+    ours, rules = rewritten(build.model(), sizes=[(1, 65, 67), (1, 70, 29)])
+    assert "Resize" in operators(ours)
+    assert "state-scales" not in rules
+
+
 def test_a_resize_to_the_size_of_a_skip_goes_where_sizes_are_even():
     build = Builder()
     low = build.node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2])
@@ -246,6 +260,37 @@ def test_a_pointwise_convolution_goes_before_the_interpolation(mode, by):
         sizes=SIZES if by == "scales" else [(1, 16, 16), (2, 16, 16)])  # fmt: skip
     assert rules == ["pointwise-before-resize"]
     assert [name for name in operators(ours) if name in ("Conv", "Resize")] == ["Conv", "Conv", "Resize"]
+
+
+def test_a_pointwise_convolution_over_maps_of_several_resolutions_goes_before_they_grow():
+    build = Builder()
+    maps = ["x"]
+    for scale in (2, 4):
+        low = build.node("AveragePool", "x", kernel_shape=[scale] * 2, strides=[scale] * 2)
+        low = build.conv(low, 3, 8)
+        maps.append(build.node("Resize", low, "", build.weight([1, 1, scale, scale]), mode="linear"))
+    build.node("Relu", build.conv(build.node("Concat", *maps, axis=1), 19, 6, 1))
+    ours, rules = rewritten(build.model(), sizes=[(1, 16, 16), (2, 8, 12)])
+    assert rules.count("pointwise-over-parts") == 1
+    assert rules.count("pointwise-before-resize") == 2
+    assert sorted(operators(ours)) == sorted(
+        ["AveragePool", "Conv", "Conv", "Resize"] * 2 + ["Conv", "Add", "Add", "Relu"]
+    )
+
+
+def test_a_spread_summary_is_convolved_before_it_is_spread():
+    build = Builder()
+    low = build.conv(build.node("GlobalAveragePool", "x"), 3, 4, 1)
+    spread = build.node("Resize", low, "", "", build.node("Concat", build.node("Slice", build.node("Shape", low),
+        build.ints(0), build.ints(2)), build.node("Slice", build.node("Shape", "x"), build.ints(2), build.ints(4)),
+        axis=0), mode="linear")  # fmt: skip
+    build.conv(build.node("Concat", spread, build.node("Relu", spread), axis=1), 8, 3, 1)
+    assert "pointwise-over-parts" not in rewritten(build.model())[1]  # read twice
+    build.nodes[-2].input[1] = "x"
+    build.nodes[-1].input[1] = build.normal(3, 7, 1, 1)
+    ours, rules = rewritten(build.model())
+    assert rules == ["pointwise-over-parts", "pointwise-before-resize"]
+    assert operators(ours)[-1] == "Add"
 
 
 def test_a_pointwise_convolution_stays_behind_what_shrinks_or_before_more_channels():

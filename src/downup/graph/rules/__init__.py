@@ -26,6 +26,7 @@ RULES: dict[str, Rule] = {
     "scale-after": affine.scale_after,
     "scale-before": affine.scale_before,
     "pointwise-before-resize": resizes.pointwise_before_resize,
+    "pointwise-over-parts": resizes.pointwise_over_parts,
     "pool-before-activation": pools.pool_before_activation,
     "nearest-convolution": resizes.nearest_convolution,
 }

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from downup.graph.facts import Facts
 from downup.graph.nodes import add_constant, attribute, constant, operand, replace_value
+from downup.graph.rules.concatenations import sum_over_parts
 from downup.graph.rules.edit import add_like, insert, insert_like, made_by, only_reader, weight_and_bias
 
 
@@ -79,10 +80,13 @@ def nearest_convolution(node: ir.Node, facts: Facts) -> bool:
             node.outputs[0], _doubled(node, maker, weight, bias if operand(node, 2) is not None else None)
         )
         return True
-    concat = made_by(x, "Concat")
-    if concat is None or not any(_is_doubled(part) and only_reader(part) is concat for part in concat.inputs):
-        return False
-    return _over_parts(node, concat, weight, facts)
+
+    def double(part: ir.Value, weight: np.ndarray, bias: np.ndarray | None) -> ir.Value:
+        maker = part.producer()
+        assert maker is not None
+        return _doubled(node, maker, weight, bias)
+
+    return sum_over_parts(node, facts, _is_doubled, double)
 
 
 def _keeps_size(node: ir.Node) -> bool:
@@ -117,80 +121,76 @@ def _spread(weight: np.ndarray, axis: int) -> np.ndarray:
     return np.stack([last, middle + last, first + middle, first], axis)
 
 
-def _over_parts(node: ir.Node, concat: ir.Node, weight: np.ndarray, facts: Facts) -> bool:
-    """The convolution over a concatenation as a sum: doubled parts each on their own, the rest together."""
-    if attribute(concat, "axis") not in (1, -3):
-        return False
-    channels = [facts.channels(part) for part in concat.inputs]
-    if any(count is None for count in channels):
-        return False
-    ends = np.cumsum(np.array(channels, dtype=int))
-    slices = [slice(int(end) - int(count or 0), int(end)) for end, count in zip(ends, channels, strict=True)]
-    like = node.inputs[1]
-    assert like is not None
-    doubled: list[tuple[ir.Value | None, slice]] = []
-    others: list[tuple[ir.Value | None, slice]] = []
-    for part, place in zip(concat.inputs, slices, strict=True):
-        (doubled if _is_doubled(part) and only_reader(part) is concat else others).append((part, place))
-    terms = []
-    for part, place in doubled:
-        maker = part.producer() if part is not None else None
-        assert maker is not None
-        terms.append(_doubled(node, maker, weight[:, place], None))
-    if others:
-        rest = [part for part, _ in others]
-        x = rest[0] if len(rest) == 1 else insert_like(concat, rest)
-        taken = np.concatenate([weight[:, place] for _, place in others], axis=1)
-        inputs = [x, add_like(node, taken, like, "weight"), *node.inputs[2:3]]
-        terms.append(insert_like(node, inputs))
-    else:
-        bias = operand(node, 2)
-        if bias is not None:
-            maker = terms[0].producer()
-            assert maker is not None
-            terms[0] = insert_like(maker, [*maker.inputs[:2], bias])
-    total = terms[0]
-    for term in terms[1:]:
-        total = insert(node, "Add", [total, term])
-    replace_value(node.outputs[0], total)
-    return True
-
-
 def pointwise_before_resize(node: ir.Node, facts: Facts) -> bool:
     """A 1x1 convolution mixes channels, an interpolation samples: in either order, and before it there are fewer samples.
 
     The weights of an interpolation sum to one, so that the bias comes out the same. It pays where the picture grows and
     the convolution does not widen it.
     """
-    numbers = weight_and_bias(node) if node.op_type == "Conv" else None
+    numbers = weight_and_bias(node) if _is_pointwise(node) else None
     resize = made_by(node.inputs[0], "Resize") if numbers is not None else None
-    if numbers is None or resize is None or any(length != 1 for length in numbers[0].shape[2:]):
+    if numbers is None or resize is None or not _goes_before(resize, numbers[0].shape[0], facts):
         return False
-    weight = numbers[0]
-    is_plain = (
-        all(side == 0 for side in attribute(node, "pads", ()))
+    resized = _resize_planes(node, resize, insert_like(node, [resize.inputs[0], *node.inputs[1:]]))
+    replace_value(node.outputs[0], resized)
+    return True
+
+
+def pointwise_over_parts(node: ir.Node, facts: Facts) -> bool:
+    """A 1x1 convolution over a concatenation is a sum over its parts: of enlarged ones, it can be taken before they grow.
+
+    So it is in heads that join maps of several resolutions, and where a pooled summary is spread over a picture.
+    """
+    if not _is_pointwise(node) or attribute(node, "group", 1) != 1 or weight_and_bias(node) is None:
+        return False
+    weight = node.inputs[1]
+    assert weight is not None
+    out_channels = facts.shapes(weight)[0][0] if facts.shapes(weight) else 0
+
+    def takes(part: ir.Value) -> bool:
+        maker = made_by(part, "Resize")
+        return maker is not None and out_channels > 0 and _goes_before(maker, out_channels, facts)
+
+    def convolve(part: ir.Value, numbers: np.ndarray, bias: np.ndarray | None) -> ir.Value:
+        inputs = [part, add_like(node, numbers, weight, "weight")]
+        return insert_like(node, inputs if bias is None else [*inputs, add_like(node, bias, weight, "bias")])
+
+    return sum_over_parts(node, facts, takes, convolve)
+
+
+def _is_pointwise(node: ir.Node) -> bool:
+    weight = constant(operand(node, 1)) if node.op_type == "Conv" else None
+    return (
+        weight is not None
+        and all(length == 1 for length in weight.shape[2:])
+        and all(side == 0 for side in attribute(node, "pads", ()))
         and all(step == 1 for step in attribute(node, "strides", ()))
         and attribute(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
     )
-    is_wider = weight.shape[0] > weight.shape[1] * attribute(node, "group", 1)
+
+
+def _goes_before(resize: ir.Node, out_channels: int, facts: Facts) -> bool:
+    """Whether a 1x1 convolution may go before an interpolation, and pays there."""
     is_usual = (
         attribute(resize, "axes") is None
         and attribute(resize, "keep_aspect_ratio_policy", "stretch") == "stretch"
     )
-    if not is_plain or is_wider or not is_usual or not _sums_to_one(resize):
-        return False
-    before, after = facts.shapes(resize.inputs[0]), facts.shapes(resize.outputs[0])
-    grows = bool(before) and all(
-        len(small) == 4 and small[:2] == large[:2] and small[2] * small[3] < large[2] * large[3]
-        for small, large in zip(before, after, strict=True)
+    scales = constant(operand(resize, 2))
+    is_known = operand(resize, 3) is not None or (scales is not None and scales.shape == (4,))
+    pairs = list(zip(facts.shapes(resize.inputs[0]), facts.shapes(resize.outputs[0]), strict=True))
+    return (
+        is_usual
+        and is_known
+        and bool(pairs)
+        and _sums_to_one(resize)
+        and all(
+            len(small) == 4
+            and small[:2] == large[:2]
+            and small[2] * small[3] < large[2] * large[3]
+            and out_channels <= small[1]
+            for small, large in pairs
+        )
     )
-    if not grows:
-        return False
-    resized = _resize_planes(node, resize, insert_like(node, [resize.inputs[0], *node.inputs[1:]]))
-    if resized is None:
-        return False
-    replace_value(node.outputs[0], resized)
-    return True
 
 
 def _sums_to_one(resize: ir.Node) -> bool:
@@ -198,13 +198,10 @@ def _sums_to_one(resize: ir.Node) -> bool:
     return str(attribute(resize, "coordinate_transformation_mode", "half_pixel")) != "tf_crop_and_resize"
 
 
-def _resize_planes(place: ir.Node, resize: ir.Node, x: ir.Value) -> ir.Value | None:
+def _resize_planes(place: ir.Node, resize: ir.Node, x: ir.Value) -> ir.Value:
     """The same interpolation of a picture with another number of channels."""
     scales, sizes = operand(resize, 2), operand(resize, 3)
     if scales is not None:
-        numbers = constant(scales)
-        if numbers is None or numbers.shape != (4,) or np.any(numbers[:2] != 1):
-            return None
         return insert(place, "Resize", [x, None, scales], dict(resize.attributes))
     # The wanted sizes name the channels too: keep rows and columns only.
     graph = place.graph
