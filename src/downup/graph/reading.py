@@ -70,7 +70,7 @@ def prepare(model: ir.Model) -> ir.Model:
     normalise(graph)
     remove_dead_ends(graph)
     refuse_unsupported(model, RULES)
-    _check_weights(graph)
+    _take_weights(graph)
     assign_types(graph)
     fold_constants(graph)
     remove_dead_ends(graph)
@@ -97,8 +97,11 @@ def refuse_unsupported(model: ir.Model, operators: Collection[str]) -> None:
         raise DataError(f"{len(strange)} of {len(model.graph)} nodes are not supported: {listed}")
 
 
-def _check_weights(graph: ir.Graph) -> None:
-    """A weight that is not a number would spoil every picture, silently."""
+def _take_weights(graph: ir.Graph) -> None:
+    """Hold each weight as one array, and refuse those that are no numbers: they would spoil every picture, silently.
+
+    A tensor of a file unpacks itself anew each time it is asked for.
+    """
     for name, value in graph.initializers.items():
         if value.const_value is None:
             raise DataError(f"weight {name!r} has no numbers")
@@ -108,6 +111,7 @@ def _check_weights(graph: ir.Graph) -> None:
         # The least of numbers with one that is none among them is none: no second array is made.
         if array.size and array.dtype.kind not in "iub" and np.isnan(np.min(array)):
             raise DataError(f"weight {name!r} holds numbers that are none (NaN); the training went wrong")
+        value.const_value = ir.tensor(array, dtype=value.const_value.dtype, name=name)
 
 
 def write(model: ir.Model, path: str | Path) -> None:
