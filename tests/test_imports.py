@@ -17,7 +17,7 @@ FLOORS = (
     ("cli", "__main__"),
     ("training", "keras"),
     ("prediction",),  # a training run is scored by the loop that labels pictures
-    ("networks", "evaluation"),
+    ("networks", "engine", "evaluation"),
     ("nn", "data", "graph"),
     ("ops",),
     ("taps", "catalog"),
@@ -36,6 +36,7 @@ WITHOUT_TORCH = (
     "downup.kernels",
     "downup.taps",
     "downup.data",
+    "downup.engine",
     "downup.evaluation",
     "downup.graph",
     "downup.prediction",

@@ -14,9 +14,11 @@ _SUBMODULES = frozenset(
     {
         "catalog",
         "data",
+        "engine",
         "errors",
         "evaluation",
         "geometry",
+        "graph",
         "keras",
         "kernels",
         "networks",

@@ -1,0 +1,104 @@
+"""Convolutions: weights packed once, and the step that runs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from downup import kernels
+from downup.engine.activation import IDENTITY, Activation
+from downup.engine.steps import Call, Memory, Step
+from downup.engine.values import Array, Value
+from downup.graph.shapes import Window
+from downup.kernels import Window as NativeWindow
+from downup.kernels.convolve import ACTIVATIONS, Convolution, ConvolutionSpec
+from downup.kernels.convolve import Activation as KernelActivation
+
+
+def prepare(
+    weight: Array,
+    bias: Array | None,
+    window: Window,
+    *,
+    groups: int = 1,
+    is_transposed: bool = False,
+    upsample: tuple[int, int] = (1, 1),
+    activation: Activation = IDENTITY,
+) -> Convolution:
+    """Pack the weights of a convolution, once for all plans and threads.
+
+    weight: [out, in / groups, rows, columns], transposed [in, out / groups, rows, columns].
+    upsample: whole factors of a nearest upsampling in front of the window.
+    """
+    first, second = weight.shape[0], weight.shape[1] * groups
+    before, after = zip(*window.pads, strict=True)
+    extra = window.output_padding
+    spec = ConvolutionSpec(
+        in_channels=first if is_transposed else second,
+        out_channels=second if is_transposed else first,
+        window=NativeWindow(window.size, window.stride, before, after, window.dilation),  # type: ignore[arg-type]
+        groups=groups,
+        output_padding=extra if is_transposed and extra else (0, 0),  # type: ignore[arg-type]
+        upsample=upsample,
+        transposed=is_transposed,
+        activation=KernelActivation(
+            ACTIVATIONS[activation.kind], activation.alpha, activation.beta, activation.slopes
+        ),
+    )
+    numbers = None if bias is None else np.ascontiguousarray(bias, np.float32)
+    return Convolution(spec, np.ascontiguousarray(weight, np.float32), numbers)
+
+
+@dataclass(eq=False, kw_only=True)
+class ConvolutionStep(Step):
+    """A convolution with all that was fused into it."""
+
+    convolution: Convolution
+    residual: Value | None
+
+    @classmethod
+    def of(
+        cls,
+        convolution: Convolution,
+        value: Value,
+        residual: Value | None,
+        out: Value,
+        operator: str,
+        scratch: Callable[[str, int], Value],
+        threads: int,
+    ) -> ConvolutionStep:
+        """The step that reads `value`, adds `residual` and writes `out`."""
+        batch, _, rows, columns = value.shape
+        size = convolution.scratch_bytes(batch, (rows, columns), threads)
+        counted = value if convolution.spec.transposed else out
+        return cls(
+            name=out.name,
+            operator=operator,
+            algorithm=convolution.algorithm,
+            reads=(value,) if residual is None else (value, residual),
+            writes=(out,),
+            in_place=() if residual is None else ((residual, out),),
+            scratch=(scratch(f"scratch of {out.name}", size),) if size else (),
+            multiply_adds=batch * math.prod(counted.shape[2:]) * math.prod(convolution.spec.weight_shape),
+            convolution=convolution,
+            residual=residual,
+        )
+
+    def bind(self, memory: Memory, threads: int) -> Call:
+        """The call of the native function."""
+        residual = kernels.ffi.NULL if self.residual is None else memory.view(self.residual, kernels.FLOAT32)
+        return partial(
+            kernels.lib.du_convolution_run,
+            self.convolution.native,
+            1,
+            memory.view(self.reads[0], kernels.FLOAT32),
+            residual,
+            memory.view(self.writes[0], kernels.FLOAT32),
+            kernels.ffi.cast("void *", memory.address(self.scratch[0])) if self.scratch else kernels.ffi.NULL,
+            self.scratch[0].size if self.scratch else 0,
+            threads,
+        )

@@ -1,0 +1,246 @@
+"""Convolutions and products with weights: bias, residual, activation and a nearest upsampling before them in one step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from downup.engine.convolution import ConvolutionStep, prepare
+from downup.engine.lower.context import Lowering, refuse
+from downup.engine.lower.pointwise import combine
+from downup.engine.values import Array, Value, constant_value
+from downup.graph.nodes import operand
+from downup.graph.shapes import Window, window_of
+from downup.kernels import lib
+from downup.kernels.convolve import Convolution
+
+
+def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
+    """Conv and ConvTranspose."""
+    given, upsample = node.inputs[0], (1, 1)
+    assert given is not None
+    if given.name in lowering.upsampled:
+        given, upsample = lowering.upsampled[given.name]
+    weight, bias = _weights(lowering, node)
+    is_transposed = node.op_type == "ConvTranspose"
+    in_shape = lowering.shape(node.inputs[0])
+    window = window_of(node, in_shape, weight.shape[2:])
+    value = lowering.value(given)
+    if value.rank == 3:
+        value, weight = _row(value), weight[:, :, None]
+        window = _row_window(window)
+    if value.rank != 4 or not value.is_float:
+        raise refuse(node, f"its input has {value.rank} axes of type {value.dtype}; use float32 pictures")
+    out = node.outputs[0]
+    residual, out, added = (None, out, "") if is_transposed else _residual(lowering, node)
+    activation, out, applied = lowering.absorb(out)
+    groups = lowering.site(node).get("group", 1)
+    name = (node.outputs[0].name, out.name, upsample)
+    if name not in lowering.prepared:
+        lowering.prepared[name] = prepare(
+            weight,
+            bias,
+            window,
+            groups=groups,
+            is_transposed=is_transposed,
+            upsample=upsample,
+            activation=activation,
+        )
+    operator = ("Resize+" if upsample != (1, 1) else "") + node.op_type + added + applied
+    add_convolution(lowering, lowering.prepared[name], value, residual, out, operator)
+
+
+def add_convolution(
+    lowering: Lowering,
+    convolution: Convolution,
+    value: Value,
+    residual: Value | None,
+    out: ir.Value,
+    operator: str,
+) -> None:
+    """Add the step of a prepared convolution."""
+    made = lowering.new(out)
+    to = _row(made) if made.rank == 3 else made
+    value = lowering.channels_last(value)
+    if residual is not None:
+        residual = lowering.channels_last(residual)
+    # A kernel writes the channels of a pixel side by side.
+    target = to if to.has_adjacent_channels else lowering.temporary(to.name, to.shape, order=(0, 2, 3, 1))
+    lowering.steps.append(
+        ConvolutionStep.of(convolution, value, residual, target, operator, lowering.scratch, lowering.threads)
+    )
+    if target is not to:
+        lowering.copy(target, to, "Transpose")
+
+
+def _weights(lowering: Lowering, node: ir.Node) -> tuple[Array, Array | None]:
+    weight, bias = lowering.constant(node.inputs[1]), lowering.constant(operand(node, 2))
+    if weight is None or (operand(node, 2) is not None and bias is None):
+        raise refuse(node, "its weights are computed from the picture; only constant ones are supported")
+    return weight, bias
+
+
+def _row(value: Value) -> Value:
+    """[batch, channel, sample] as a picture of one row."""
+    (batch, channels, length), (a, b, c) = value.shape, value.strides
+    return value.with_axes((batch, channels, 1, length), (a, b, 0, c))
+
+
+def _row_window(window: Window) -> Window:
+    return Window(
+        (1, *window.size),
+        (1, *window.stride),
+        (1, *window.dilation),
+        ((0, 0), *window.pads),
+        window.ceil_mode,
+        (0, *(window.output_padding or (0,))),
+    )
+
+
+def _residual(lowering: Lowering, node: ir.Node) -> tuple[Value | None, ir.Value, str]:
+    """What is added to the output of a convolution, if that is ready."""
+    out = node.outputs[0]
+    add = lowering.only_consumer(out)
+    if add is None or add.op_type != "Add" or add in lowering.absorbed:
+        return None, out, ""
+    other = add.inputs[1] if add.inputs[0] is out else add.inputs[0]
+    if (
+        other is None
+        or other is out
+        or lowering.constant(other) is not None
+        or not lowering.is_ready(other)
+        or lowering.shape(other) != lowering.shape(out)
+        or len(lowering.shape(out)) != 4
+    ):
+        return None, out, ""
+    lowering.absorbed.add(add)
+    return lowering.value(other), add.outputs[0], "+Add"
+
+
+# ---------------------------------------------------------------- products with a constant matrix
+
+
+def lower_gemm(lowering: Lowering, node: ir.Node) -> None:
+    """alpha A B + beta C."""
+    site = lowering.site(node)
+    alpha, beta = site.get("alpha", 1.0), site.get("beta", 1.0)
+    left = lowering.value(node.inputs[0])
+    left = left.transposed((1, 0)) if site.get("transA", 0) else left
+    right, bias = lowering.constant(node.inputs[1]), lowering.constant(operand(node, 2))
+    has_bias = operand(node, 2) is not None
+    if right is None or (has_bias and bias is None) or not left.is_float:
+        raise refuse(node, "only products of float32 with constant matrices are supported")
+    right = (right if site.get("transB", 0) else right.T) * np.float32(alpha)
+    columns = right.shape[0]
+    if bias is None or bias.size == 1 or (bias.size == columns and bias.shape[-1] == columns):
+        row = None if bias is None else np.broadcast_to(bias.reshape(-1), columns) * np.float32(beta)
+        _multiply(lowering, node, left, right, row, node.outputs[0])
+        return
+    product = lowering.temporary(f"product of {node.outputs[0].name}", (left.shape[0], columns))
+    weight = constant_value("right", right.T)
+    _multiply_matrices(lowering, node, left, weight, product)
+    added = constant_value("bias", bias * np.float32(beta))
+    combine(lowering, product, added, lowering.new(node.outputs[0]), lib.DU_ADD, operator=node.op_type)
+
+
+def lower_matmul(lowering: Lowering, node: ir.Node) -> None:
+    """Products of matrices; those with a constant matrix are convolutions of one pixel."""
+    left, right = lowering.value(node.inputs[0]), lowering.value(node.inputs[1])
+    if not (left.is_float and right.is_float):
+        raise refuse(node, f"is of type {left.dtype}; use float32")
+    matrix = lowering.constant(node.inputs[1])
+    if matrix is not None and matrix.ndim == 2 and left.rank >= 2:
+        _multiply(lowering, node, left, matrix.T, None, node.outputs[0])
+        return
+    _multiply_any(lowering, node, left, right)
+
+
+def _multiply(
+    lowering: Lowering, node: ir.Node, left: Value, weight: Array, bias: Array | None, out: ir.Value
+) -> None:
+    """Rows [..., inner] by a weight [columns, inner]: each row is a pixel."""
+    bias, out, added = (bias, out, "") if bias is not None else _row_bias(lowering, out, weight.shape[0])
+    activation, out, applied = lowering.absorb(out)
+    if activation.kind == lib.DU_PRELU:
+        raise refuse(node, "a PReLU after a product of matrices is not supported")
+    name = (node.outputs[0].name, out.name)
+    if name not in lowering.prepared:
+        one = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+        lowering.prepared[name] = prepare(weight[:, :, None, None], bias, one, activation=activation)
+    rows, inner = math.prod(left.shape[:-1]), left.shape[-1]
+    pixels = _pixels(lowering.packed(left), rows, inner)
+    made = lowering.new(out, packed=True)
+    whole = made.reshaped((rows, weight.shape[0]))
+    target = (
+        made if whole is not None and made.strides[-1] == 4 else lowering.temporary(made.name, made.shape)
+    )
+    lowering.steps.append(
+        ConvolutionStep.of(
+            lowering.prepared[name],
+            pixels,
+            None,
+            _pixels(target, rows, weight.shape[0]),
+            node.op_type + added + applied,
+            lowering.scratch,
+            lowering.threads,
+        )
+    )
+    if target is not made:
+        lowering.copy(target, made, "Transpose")
+
+
+def _pixels(value: Value, rows: int, inner: int) -> Value:
+    flat = value.reshaped((rows, inner))
+    assert flat is not None
+    return flat.with_axes((1, inner, 1, rows), (0, flat.strides[1], 0, flat.strides[0]))
+
+
+def _row_bias(lowering: Lowering, out: ir.Value, columns: int) -> tuple[Array | None, ir.Value, str]:
+    add = lowering.only_consumer(out)
+    if add is None or add.op_type != "Add" or add in lowering.absorbed:
+        return None, out, ""
+    other = add.inputs[1] if add.inputs[0] is out else add.inputs[0]
+    bias = lowering.constant(other)
+    if bias is None or bias.size != columns or bias.shape[-1:] != (columns,):
+        return None, out, ""
+    lowering.absorbed.add(add)
+    return bias.reshape(-1), add.outputs[0], "+Add"
+
+
+def _multiply_any(lowering: Lowering, node: ir.Node, left: Value, right: Value) -> None:
+    out = lowering.new(node.outputs[0], packed=True)
+    if max(left.rank, right.rank) > 4:
+        lowering.compute(node.op_type, np.matmul, [left, right], [out])
+        return
+    _multiply_matrices(lowering, node, left, right, out)
+
+
+def _multiply_matrices(lowering: Lowering, node: ir.Node, left: Value, right: Value, out: Value) -> None:
+    """Matrices, or lists of numbers that stand for a row on the left and a column on the right."""
+    a = left if left.rank > 1 else left.with_axes((1, *left.shape), (0, *left.strides))
+    b = right if right.rank > 1 else right.with_axes((*right.shape, 1), (*right.strides, 0))
+    to = out
+    if right.rank == 1:
+        to = to.with_axes((*to.shape, 1), (*to.strides, 0))
+    if left.rank == 1:
+        to = to.with_axes((*to.shape[:-1], 1, to.shape[-1]), (*to.strides[:-1], 0, to.strides[-1]))
+    lowering.kernel(
+        lib.du_matmul,
+        [value.padded() for value in (a, b, to)],
+        reads=[left, right],
+        writes=[out],
+        operator=node.op_type,
+        algorithm="matmul",
+        multiply_adds=math.prod(to.shape) * a.shape[-1],
+    )
+
+
+LOWERINGS: dict[str, Any] = {
+    "Conv": lower_convolution,
+    "ConvTranspose": lower_convolution,
+    "Gemm": lower_gemm,
+    "MatMul": lower_matmul,
+}

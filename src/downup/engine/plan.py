@@ -1,0 +1,224 @@
+"""A plan: what a network does for inputs of given shapes, as a list of steps over one block of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from downup import kernels
+from downup.engine.lower import LOWERINGS, Lowering, UnsupportedError
+from downup.engine.lower.reduce import label
+from downup.engine.lower.resample import label_resized
+from downup.engine.memory import new_block, place, set_lifetimes, share_in_place
+from downup.engine.steps import ArrayStep, Call, Step
+from downup.engine.values import Array, Buffer, Value, array_of
+from downup.errors import DataError
+from downup.graph import shapes
+from downup.graph.nodes import name_node
+
+
+@dataclass(eq=False)
+class Plan:
+    """The steps for inputs of given shapes.
+
+    inputs, outputs: by name, in the order of the network.
+    block_size: bytes that a run works in.
+    """
+
+    steps: list[Step]
+    inputs: dict[str, Value]
+    outputs: dict[str, Value]
+    block_size: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        self._idle: list[Run] = []
+        self._lock = Lock()
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run in a block of memory that no other thread works in meanwhile."""
+        with self._lock:
+            run = self._idle.pop() if self._idle else None
+        run = run or Run(self)
+        try:
+            return run(inputs)
+        finally:
+            with self._lock:
+                self._idle.append(run)
+
+    def timed(self, inputs: Mapping[str, Array], clock: Callable[[], float]) -> list[float]:
+        """Seconds of each step in one run."""
+        run = Run(self)
+        run.prepare(inputs)
+        times = [clock()]
+        for call in run.calls:
+            kernels.check(call())
+            times.append(clock())
+        return [after - before for before, after in pairwise(times)]
+
+
+class Run:
+    """A plan with a block of memory of its own: every call is ready to be made."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._block = new_block(plan.block_size)
+        self._block_address = self._block.ctypes.data
+        # Views of what the caller gets: they move to a new array before each run.
+        self._moving: dict[Buffer, list[tuple[Any, int]]] = {}
+        self._results: dict[Buffer, Array] = {}
+        for value in plan.outputs.values():
+            if value.buffer.home == "output":
+                self._moving.setdefault(value.buffer, [])
+        self._inputs = {name: self.array(value) for name, value in plan.inputs.items()}
+        self.calls: list[Call] = [step.bind(self, plan.threads) for step in plan.steps]
+
+    # ------------------------------------------------------------ what steps ask for
+
+    def address(self, value: Value) -> int:
+        """The address of a value's first element."""
+        if value.buffer.array is not None:
+            return int(value.buffer.array.ctypes.data) + value.offset
+        return self._block_address + value.buffer.offset + value.offset
+
+    def view(self, value: Value, dtype: int) -> Any:
+        """A `du_view` of a value of four axes."""
+        item = value.dtype.itemsize
+        strides = [stride // item for stride in value.strides]
+        if value.buffer.home != "output":
+            return kernels.view(self.address(value), value.shape, strides, dtype)
+        made = kernels.view(0, value.shape, strides, dtype)
+        self._moving[value.buffer].append((made, value.offset))
+        return made
+
+    def array(self, value: Value) -> Array:
+        """A value as a NumPy array."""
+        if value.buffer.array is not None:
+            return array_of(value, value.buffer.array)
+        start = value.buffer.offset
+        return array_of(value, self._block[start : start + value.buffer.size])
+
+    # ------------------------------------------------------------ running
+
+    def prepare(self, inputs: Mapping[str, Array]) -> None:
+        """Copy the inputs into the block, and make room for the results."""
+        for name, to in self._inputs.items():
+            to[...] = inputs[name]
+        for buffer, views in self._moving.items():
+            memory = self._results[buffer] = new_block(buffer.size)
+            address = memory.ctypes.data
+            for made, offset in views:
+                made.data = kernels.ffi.cast("void *", address + offset)
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run all steps."""
+        self.prepare(inputs)
+        for call in self.calls:
+            code = call()
+            if code:
+                kernels.check(code)
+        found = {}
+        for name, value in self._plan.outputs.items():
+            memory = self._results.get(value.buffer)
+            found[name] = self.array(value).copy() if memory is None else array_of(value, memory)
+        self._results.clear()
+        return found
+
+
+def make_plan(
+    model: ir.Model,
+    sizes: Mapping[str, Sequence[int]],
+    prepared: dict[Any, Any],
+    threads: int,
+    wants_labels: bool = False,
+) -> Plan:
+    """Plan a network for inputs of given shapes.
+
+    Args:
+        model: as `downup.graph.read` returns it, perhaps rewritten.
+        sizes: the shape of each input, by name.
+        prepared: packed weights, kept from plan to plan.
+        threads: the most that a step may use.
+        wants_labels: whether the one output is to be the number of the largest channel, in bytes [n, 1, h, w].
+
+    Raises:
+        DataError: nodes that no step does; the message lists them all.
+    """
+    graph = model.graph
+    known = shapes.infer(model, sizes)
+    lowering = Lowering(graph, known, prepared, threads, wants_labels)
+    inputs = {}
+    for value in graph.inputs:
+        if value.name not in graph.initializers:
+            made = lowering.new(value)
+            made.buffer.home = "block"
+            inputs[value.name or ""] = made
+    unsupported = []
+    for node in graph:
+        if node in lowering.absorbed or lowering.is_folded(node):
+            continue
+        lower = LOWERINGS.get(node.op_type)
+        try:
+            if lower is None:
+                raise UnsupportedError(name_node(node))
+            lower(lowering, node)
+        except UnsupportedError as error:
+            unsupported.append(str(error))
+            for out in node.outputs:
+                if out.name and not lowering.is_ready(out):
+                    lowering.new(out)
+    if unsupported:
+        raise DataError(f"the engine does not run these nodes: {'; '.join(unsupported)}")
+    if wants_labels:
+        outputs = {"labels": _add_labels(lowering)}
+    else:
+        outputs = {value.name or "": lowering.value(value) for value in graph.outputs}
+    return _finish(lowering.steps, inputs, outputs, threads)
+
+
+def _add_labels(lowering: Lowering) -> Value:
+    """The last step of a network that is asked for labels: [n, 1, h, w], in bytes."""
+    out = lowering.graph.outputs[0]
+    shape = lowering.shape(out)
+    if len(shape) != 4:
+        raise DataError(
+            f"the output {out.name!r} has shape {list(shape)}; labels need scores [n, classes, rows, columns]"
+        )
+    labels = lowering.temporary("labels", (shape[0], 1, *shape[2:]), np.uint8)
+    labels.buffer.home = "output"
+    if shape[1] > 256:
+        raise DataError(f"the output {out.name!r} has {shape[1]} channels; labels in bytes tell 256 apart")
+    if out.name in lowering.resized:
+        label_resized(lowering, out.name, labels, "Resize+labels")
+        return labels
+    scores = lowering.value(out)
+    scores.buffer.home = "constant" if scores.constant is not None else "block"
+    if not scores.is_float:
+        raise DataError(f"the output {out.name!r} is of type {scores.dtype}; labels need float32 scores")
+    label(lowering, scores, labels, labels, "labels")
+    return labels
+
+
+def _finish(steps: list[Step], inputs: dict[str, Value], outputs: dict[str, Value], threads: int) -> Plan:
+    """Decide where everything lies."""
+    whole = {value.buffer for value in outputs.values()}
+    for step in steps:
+        for value in (*step.reads, *step.writes):
+            # NumPy's arrays do not move; and what is no output of its own is copied when the run ends.
+            if value.buffer.home == "output" and (isinstance(step, ArrayStep) or value.buffer not in whole):
+                value.buffer.home = "block"
+    set_lifetimes(steps, inputs.values(), outputs.values())
+    stands_for = share_in_place(steps)
+    buffers = {value.buffer for step in steps for value in (*step.reads, *step.writes, *step.scratch)} | {
+        value.buffer for value in (*inputs.values(), *outputs.values())
+    }
+    block_size = place(b for b in buffers if b.home == "block" and b not in stands_for)
+    for gone, kept in stands_for.items():
+        gone.offset = kept.offset
+    return Plan(steps, inputs, outputs, block_size, threads)

@@ -1,0 +1,185 @@
+"""A network that is ready to run."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from downup import graph
+from downup.engine.lower import FOLDED, LOWERINGS
+from downup.engine.plan import Plan, make_plan
+from downup.engine.values import Array
+from downup.errors import ArgumentError, DataError
+from downup.geometry import whole
+from downup.graph.nodes import name_node
+
+Layout = Literal["nchw", "nhwc"]
+
+# Plans of the sizes used last; each may hold a block of memory as large as all that a network computes.
+_MOST_PLANS = 8
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """What `Session.steps` tells of a step.
+
+    operators: those of ONNX that it stands for.
+    algorithm: how it is done.
+    reads, writes: shapes.
+    bytes: read and written.
+    """
+
+    name: str
+    operators: str
+    algorithm: str
+    reads: tuple[tuple[int, ...], ...]
+    writes: tuple[tuple[int, ...], ...]
+    multiply_adds: int
+    bytes: int
+
+
+class Session:
+    """Runs an ONNX network on the CPU, without the framework that made it.
+
+    Args:
+        model: an ONNX file, or a model as `downup.graph.read` returns it.
+        threads: how many threads a run may use; None for all that this process may run on.
+
+    Raises:
+        DataError: the file cannot be used, or holds nodes that the engine does not run; all are named.
+        ArgumentError: `threads` is below 1.
+    """
+
+    def __init__(self, model: str | Path | ir.Model, threads: int | None = None) -> None:
+        self._model = model if isinstance(model, ir.Model) else graph.read(model)
+        self._source = "" if isinstance(model, ir.Model) else f"{model}: "
+        self._threads = (
+            len(os.sched_getaffinity(0)) if threads is None else whole("threads", threads, 1, threads)
+        )
+        self._prepared: dict[Any, Any] = {}
+        self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._lock = Lock()
+        unknown = [
+            name_node(node)
+            for node in self._model.graph
+            if node.op_type not in LOWERINGS and node.op_type not in FOLDED
+        ]
+        if unknown:
+            raise DataError(f"{self._source}the engine does not run these nodes: {'; '.join(unknown)}")
+        self._inputs = {
+            value.name or "": value
+            for value in self._model.graph.inputs
+            if value.name not in self._model.graph.initializers
+        }
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, in order."""
+        return list(self._inputs)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, in order."""
+        return [value.name or "" for value in self._model.graph.outputs]
+
+    def run(self, x: Array | Mapping[str, Array], layout: Layout = "nchw") -> Any:
+        """Compute the outputs for some inputs.
+
+        Args:
+            x: an array, or for several inputs a dictionary of arrays by name.
+            layout: "nhwc" if arrays of four axes have their channels last, also those that come back.
+
+        Returns:
+            An array [batch, channel, row, column] (its channels lie side by side in memory), or [batch, row, column,
+            channel] for "nhwc"; a dictionary by name if the network has several outputs.
+
+        Raises:
+            ArgumentError: an input is missing, or has another shape or type than the network takes.
+            DataError: the network cannot work on such a size.
+        """
+        if layout not in ("nchw", "nhwc"):
+            raise ArgumentError(f"layout is {layout!r}; use 'nchw' or 'nhwc'")
+        inputs = self._arrays(x, layout)
+        found = self._plan(inputs).run(inputs)
+        if layout == "nhwc":
+            found = {name: a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for name, a in found.items()}
+        return found if len(found) > 1 else next(iter(found.values()))
+
+    def steps(self, x: Array | Mapping[str, Array]) -> list[StepInfo]:
+        """What is done for inputs of the shapes of `x`, step by step."""
+        plan = self._plan(self._arrays(x, "nchw"))
+        return [
+            StepInfo(
+                step.name,
+                step.operator,
+                step.algorithm,
+                tuple(value.shape for value in step.reads),
+                tuple(value.shape for value in step.writes),
+                step.multiply_adds,
+                step.bytes,
+            )
+            for step in plan.steps
+        ]
+
+    def times(self, x: Array | Mapping[str, Array]) -> list[float]:
+        """Seconds that each step takes, in the order of `steps`, in one run."""
+        inputs = self._arrays(x, "nchw")
+        return self._plan(inputs).timed(inputs, perf_counter)
+
+    def memory(self, x: Array | Mapping[str, Array]) -> int:
+        """Bytes of the block that a run on inputs of such shapes works in; weights and outputs are not among them."""
+        return self._plan(self._arrays(x, "nchw")).block_size
+
+    # ------------------------------------------------------------ the parts
+
+    def _plan(self, inputs: Mapping[str, Array], wants_labels: bool = False) -> Plan:
+        key = (wants_labels, *((name, array.shape) for name, array in inputs.items()))
+        with self._lock:
+            plan = self._plans.get(key)
+            if plan is None:
+                shapes = {name: array.shape for name, array in inputs.items()}
+                try:
+                    plan = make_plan(self._model, shapes, self._prepared, self._threads, wants_labels)
+                except DataError as error:
+                    raise DataError(f"{self._source}{error}") from None
+                self._plans[key] = plan
+                while len(self._plans) > _MOST_PLANS:
+                    self._plans.popitem(last=False)
+            self._plans.move_to_end(key)
+        return plan
+
+    def _arrays(self, x: Array | Mapping[str, Array], layout: Layout) -> dict[str, Array]:
+        names = list(self._inputs)
+        if not isinstance(x, Mapping):
+            if len(names) != 1:
+                raise ArgumentError(
+                    f"x is one array but the network has the inputs {names}; give a dictionary"
+                )
+            x = {names[0]: x}
+        if set(x) != set(names):
+            raise ArgumentError(f"x has the inputs {sorted(x)} but the network has {sorted(names)}")
+        found = {}
+        for name, value in self._inputs.items():
+            array = x[name]
+            if not isinstance(array, np.ndarray):
+                raise ArgumentError(f"input {name!r} is a {type(array).__name__}; give a NumPy array")
+            wanted = None if value.dtype is None else np.dtype(value.dtype.numpy())
+            if wanted is not None and array.dtype != wanted:
+                raise ArgumentError(f"input {name!r} is of type {array.dtype}; the network takes {wanted}")
+            if layout == "nhwc" and array.ndim == 4:
+                array = array.transpose(0, 3, 1, 2)
+            if array.size == 0:
+                raise ArgumentError(
+                    f"input {name!r} has shape {list(array.shape)}; it must have at least one element"
+                )
+            found[name] = array
+        return found
