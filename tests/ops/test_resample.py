@@ -13,7 +13,7 @@ from torch import Tensor
 
 from downup import geometry, kernels, nn, ops, taps
 from downup.errors import ArgumentError
-from downup.kernels import reference
+from downup.kernels import Window, reference
 from downup.ops._forms import form_of, two_views
 from downup.ops._resample_plan import adaptive_plan, sampled_plan
 from downup.ops._resample_run import run_resample
@@ -309,6 +309,39 @@ def test_bits_do_not_depend_on_instruction_set_threads_layout_or_cut(dtype: torc
     finally:
         kernels.select_isa(before)
         torch.set_num_threads(2)
+
+
+@pytest.mark.parametrize("columns", [128, 131, 301, 5000])
+def test_rows_of_alike_windows_equal_the_sums_written_out_on_any_instruction_set(columns: int) -> None:
+    image = torch.randn(1, 2, 37, columns, dtype=torch.float64)
+    rows = taps.adaptive_taps(37, 3)
+    tables = [
+        taps.binomial_taps(columns, 3, 2),
+        taps.binomial_taps(columns, 5, 2),
+        taps.binomial_taps(columns, 4, 3),
+        taps.window_taps(columns, Window((3, 3), (2, 2), (1, 1), (1, 1)), 1, "padded"),
+        taps.window_taps(columns, Window((2, 2), (5, 5)), 1, "padded"),
+        *(taps.sampled_taps(columns, n, "linear") for n in (2 * columns, 4 * columns, columns // 2)),
+        taps.sampled_taps(columns, 2 * columns, "nearest"),
+        taps.sampled_taps(columns, columns * 3 // 2, "cubic"),
+    ]
+    before = kernels.active_isa()
+    try:
+        for table in [turned for one in tables for turned in (one, one.transposed)]:
+            x = image if table.in_size == columns else torch.randn(1, 2, 37, table.in_size).double()
+            left, right = torch.from_numpy(rows.dense()), torch.from_numpy(table.dense())
+            exact = left @ x @ right.T
+            for dtype in (torch.float64, torch.float32):
+                answers = []
+                for isa in kernels.available_isas():
+                    kernels.select_isa(isa)
+                    for layout in (torch.contiguous_format, torch.channels_last):
+                        given = x.to(dtype).contiguous(memory_format=layout)
+                        answers.append(run_resample(given, rows, table))
+                assert all(torch.equal(answer, answers[0]) for answer in answers)
+                torch.testing.assert_close(answers[0], exact.to(dtype), rtol=1e-5, atol=1e-5)
+    finally:
+        kernels.select_isa(before)
 
 
 def test_any_strides_give_the_same() -> None:
