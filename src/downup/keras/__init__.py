@@ -13,6 +13,7 @@ if find_spec("keras") is None:
         "downup.keras needs Keras 3, which is not installed; run: pip install 'downup[keras]'"
     )
 
+from downup.keras._export import export
 from downup.keras.convolve import Conv2D, Conv2DTranspose
 from downup.keras.rearrange import PixelShuffle2D, PixelUnshuffle2D
 from downup.keras.resample import AveragePooling2D, BlurPooling2D, UpSampling2D
@@ -29,4 +30,5 @@ __all__ = [
     "PixelShuffle2D",
     "PixelUnshuffle2D",
     "UpSampling2D",
+    "export",
 ]

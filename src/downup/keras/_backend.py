@@ -10,9 +10,10 @@ from downup.errors import ArgumentError
 
 IS_TORCH = keras.backend.backend() == "torch"
 if IS_TORCH:
+    import torch
+
     from downup import ops
-else:
-    ops: Any = None  # type: ignore[no-redef]  # nothing on another backend asks for it
+    from downup.keras import _exported
 
 # A place in a plane. What keras.ops offers on JAX has 32 bits, unless that is told otherwise.
 POSITION_TYPE = "int64" if IS_TORCH else "int32"
@@ -30,6 +31,11 @@ __all__ = [
     "plane_shape",
     "planes",
 ]
+
+
+def operators() -> Any:
+    """The operators on torch tensors; while a model is exported, in words of torch that its exporter knows."""
+    return _exported if torch.compiler.is_exporting() else ops
 
 
 def planes(x: Any, data_format: str) -> Any:

@@ -8,7 +8,7 @@ import keras
 
 from downup import geometry
 from downup.errors import ArgumentError
-from downup.keras._backend import IS_TORCH, from_planes, ops, plane_shape, planes
+from downup.keras._backend import IS_TORCH, from_planes, operators, plane_shape, planes
 
 _register = keras.saving.register_keras_serializable(package="downup")
 
@@ -41,7 +41,7 @@ class Conv2D(keras.layers.Conv2D):
         return features if self.activation is None else self.activation(features)
 
     def _convolve(self, inputs: Any, kernel: Any, bias: Any) -> Any:
-        features = ops.conv2d(
+        features = operators().conv2d(
             planes(inputs, self.data_format),
             keras.ops.convert_to_tensor(kernel).permute(3, 2, 0, 1),
             None if bias is None else keras.ops.convert_to_tensor(bias),
@@ -162,7 +162,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
                 strict=True,
             )
         ]
-        image = ops.conv_transpose2d(
+        image = operators().conv_transpose2d(
             planes(inputs, self.data_format),
             keras.ops.convert_to_tensor(self.kernel).permute(3, 2, 0, 1),
             None if self.bias is None else keras.ops.convert_to_tensor(self.bias),

@@ -15,7 +15,7 @@ from downup.keras._backend import (
     checked_data_format,
     from_planes,
     image_shape,
-    ops,
+    operators,
     plane_shape,
     planes,
 )
@@ -48,8 +48,8 @@ class _Rearranging(keras.layers.Layer):
         # Sizes that are not known yet divide.
         known = [self.block_size if n is None else n for n in sizes]
         _, channels, *new = geometry.shuffle_shape((1, channels, *known), self.block_size, self.direction)
-        new = [None if old is None else n for old, n in zip(sizes, new, strict=True)]
-        return image_shape((batch, channels, *new), self.data_format)
+        sizes = [None if old is None else n for old, n in zip(sizes, new, strict=True)]
+        return image_shape((batch, channels, *sizes), self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, for saving."""
@@ -82,7 +82,9 @@ class PixelUnshuffle2D(_Rearranging):
         if not IS_TORCH:
             return composed.pixel_unshuffle(inputs, self.block_size, self.order, self.data_format)
         x = planes(inputs, self.data_format)
-        return from_planes(ops.pixel_unshuffle(x, self.block_size, order=self.order), self.data_format)
+        return from_planes(
+            operators().pixel_unshuffle(x, self.block_size, order=self.order), self.data_format
+        )
 
 
 @_register
@@ -111,4 +113,4 @@ class PixelShuffle2D(_Rearranging):
         if not IS_TORCH:
             return composed.pixel_shuffle(inputs, self.block_size, self.order, self.data_format)
         x = planes(inputs, self.data_format)
-        return from_planes(ops.pixel_shuffle(x, self.block_size, order=self.order), self.data_format)
+        return from_planes(operators().pixel_shuffle(x, self.block_size, order=self.order), self.data_format)

@@ -14,7 +14,7 @@ from downup.keras._backend import (
     checked_data_format,
     from_planes,
     image_shape,
-    ops,
+    operators,
     plane_shape,
     planes,
 )
@@ -51,7 +51,9 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
         if not IS_TORCH:
             return super().call(inputs)
         x = planes(inputs, self.data_format)
-        averages = ops.avg_pool2d(x, self.pool_size, self.strides, self.padding, count_include_pad=False)
+        averages = operators().avg_pool2d(
+            x, self.pool_size, self.strides, self.padding, count_include_pad=False
+        )
         return from_planes(averages, self.data_format)
 
 
@@ -112,7 +114,7 @@ class UpSampling2D(keras.layers.UpSampling2D):
         size = x.shape[2] * self.size[0], x.shape[3] * self.size[1]
         mode = _MODES.get(self.interpolation, self.interpolation)
         rule = {"cubic_coefficient": -0.5, "exclude_outside": True} if self.cubic_rule == "tensorflow" else {}
-        return from_planes(ops.interpolate(x, size, mode=mode, **rule), self.data_format)
+        return from_planes(operators().interpolate(x, size, mode=mode, **rule), self.data_format)
 
     def _by_matrices(self, inputs: Any) -> Any:
         _, _, *sizes = plane_shape(inputs.shape, self.data_format)
@@ -170,7 +172,7 @@ class BlurPooling2D(keras.layers.Layer):
         """Images -> smaller ones."""
         if IS_TORCH:
             x = planes(inputs, self.data_format)
-            blurred = ops.blur_pool2d(x, taps=self.taps, stride=self.strides, edge=self.edge)
+            blurred = operators().blur_pool2d(x, taps=self.taps, stride=self.strides, edge=self.edge)
             return from_planes(blurred, self.data_format)
         _, _, *sizes = plane_shape(inputs.shape, self.data_format)
         tables = [

@@ -16,7 +16,7 @@ from downup.keras._backend import (
     checked_data_format,
     from_planes,
     image_shape,
-    ops,
+    operators,
     plane_shape,
     planes,
 )
@@ -38,7 +38,9 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
         if not IS_TORCH:
             return super().call(inputs)
         x = planes(inputs, self.data_format)
-        return from_planes(ops.max_pool2d(x, self.pool_size, self.strides, self.padding), self.data_format)
+        return from_planes(
+            operators().max_pool2d(x, self.pool_size, self.strides, self.padding), self.data_format
+        )
 
 
 @_register
@@ -62,7 +64,7 @@ class MaxPoolingWithArgmax2D(MaxPooling2D):
         if not IS_TORCH:
             return composed.max_pool(inputs, *arguments, self.data_format)
         x = planes(inputs, self.data_format)
-        pooled, positions = ops.max_pool2d(x, *arguments, return_indices=True)
+        pooled, positions = operators().max_pool2d(x, *arguments, return_indices=True)
         return from_planes(pooled, self.data_format), from_planes(positions, self.data_format)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Shape, Shape]:
@@ -123,7 +125,7 @@ class MaxUnpooling2D(keras.layers.Layer):
         if not IS_TORCH:
             return composed.max_unpool(x, positions, size, self.data_format)
         values, places = planes(x, self.data_format), planes(positions, self.data_format).long()
-        image = ops.max_unpool2d(values, places, self.pool_size, self.strides, self.padding, size)
+        image = operators().max_unpool2d(values, places, self.pool_size, self.strides, self.padding, size)
         return from_planes(image, self.data_format)
 
     def compute_output_shape(self, input_shape: Any, output_size: Any = None) -> Shape:
