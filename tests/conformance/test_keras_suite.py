@@ -24,10 +24,10 @@ FILES = (
     "layers/convolutional/conv_transpose_test.py",
     "layers/reshaping/up_sampling2d_test.py",
 )
-# What else reaches the operators: Keras's functions, which its layers call.
-FUNCTIONS = ("ops/nn_test.py", "ops/image_test.py")
-# Kernels that computed, by the beginning of their names.
-KERNELS = {"operators": ("du_max_pool2d", "du_resample2d"), "layers": ("du_max_pool2d", "du_resample2d")}
+# What else reaches the operators: Keras's functions, which its layers call. (Those on images ask for TensorFlow.)
+FUNCTIONS = ("ops/nn_test.py",)
+# Kernels that computed, by the beginning of their names. Convolution runs on torch's; some pools there are of whole numbers.
+KERNELS = ("du_max_pool2d", "du_resample2d")
 
 
 @pytest.mark.parametrize("what", ["operators", "layers"])
@@ -70,8 +70,10 @@ def test_the_tests_that_keras_ships_pass_in_our_place(
             f"\nKeras's tests with downup's {what}: {summary}\n  {counted['calls']}\n  native: {counted['native']}"
         )
     for name in OPERATORS if what == "operators" else LAYERS:
-        assert counted["calls"].get(name, 0) >= 15, f"{name}: {counted['calls']}"
-    for name in KERNELS[what]:
-        assert sum(n for kernel, n in counted["native"].items() if kernel.startswith(name)) >= 15, counted[
+        # Keras tests its adaptive pools, of which there are no layers here, no more often.
+        least = 4 if name.startswith("adaptive") else 15
+        assert counted["calls"].get(name, 0) >= least, f"{name}: {counted['calls']}"
+    for name in KERNELS:
+        assert sum(n for kernel, n in counted["native"].items() if kernel.startswith(name)) >= 10, counted[
             "native"
         ]

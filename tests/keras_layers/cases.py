@@ -143,3 +143,21 @@ def _jax_gradients(case: Case, layer: Any, images: np.ndarray, fixed: list[Any])
     step = jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))
     (_, outputs), (image_gradient, weights) = step(images, trainable)
     return [np.asarray(o) for o in outputs], np.asarray(image_gradient), [np.asarray(w) for w in weights]
+
+
+def hard_image() -> np.ndarray:
+    """Equal samples, NaN and infinities."""
+    rng = np.random.default_rng(9)
+    image = rng.integers(0, 3, size=(2, 9, 10, 3)).astype(np.float32)
+    image[0, 2, 3], image[0, 3, 4], image[0, 7, :5], image[1, :4, :4] = np.nan, np.nan, np.inf, -np.inf
+    return image
+
+
+def hard_choices() -> Arrays:
+    """What the pool takes from them."""
+    arrays, image = {}, hard_image()
+    for name, size, stride, padding in (("apart", 2, 2, "valid"), ("overlapping", 3, 2, "same")):
+        layer = downup.keras.MaxPoolingWithArgmax2D(size, stride, padding)
+        for part, array in zip(("pooled", "positions"), layer(image), strict=True):
+            arrays[f"{part} {name}"] = keras.ops.convert_to_numpy(array)
+    return arrays

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 
-from keras_layers.cases import DATA_FORMATS, LAST, run
+from keras_layers.cases import DATA_FORMATS, LAST, hard_choices, run
 from keras_layers.table import CASES
 
 
@@ -24,6 +24,7 @@ def main() -> None:
         if case.has_plain() and (is_long or case.keras_differs):
             for key, value in run(case, LAST, is_plain=True).items():
                 arrays[f"{i}/plain/{key}"] = value
+    arrays |= {f"hard choices/{key}": value for key, value in hard_choices().items()}
     np.savez(target, **arrays)
 
 
