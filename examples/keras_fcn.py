@@ -147,8 +147,13 @@ def main() -> None:
     layers.export(model, folder / "fcn.onnx")
     session = onnxruntime.InferenceSession(folder / "fcn.onnx", providers=["CPUExecutionProvider"])
     theirs = session.run(None, {"picture": answers})[0]
-    print(f"ONNX Runtime: largest difference {np.abs(theirs - scores).max():.1e}, labels equal on "
-          f"{(theirs.argmax(-1) == scores.argmax(-1)).mean():.3%}")  # fmt: skip
+    is_same = np.abs(theirs - scores).max(-1) < 1e-4
+    labels = (theirs.argmax(-1) == scores.argmax(-1)).mean()
+    print(f"ONNX Runtime: scores equal to 1e-4 on {is_same.mean():.3%} of the pixels, labels on {labels:.3%}")
+    if not is_same.all():
+        print(
+            "(elsewhere a rounding made another sample the largest of its window, so that it is put back beside)"
+        )
     print(f"\nfiles in {folder}; {time.perf_counter() - started:.0f} s")
 
 
