@@ -56,14 +56,24 @@ def constant(value: ir.Value | None) -> np.ndarray | None:
     return value.const_value.numpy()
 
 
+_NAMES = "downup.names"
+
+
+def collect_names(graph: ir.Graph) -> None:
+    """Note the names of all values of a graph, before new ones are given."""
+    taken = {value.name for value in graph.inputs} | set(graph.initializers)
+    graph.meta[_NAMES] = taken | {value.name for node in graph for value in node.outputs}
+
+
 def fresh_name(graph: ir.Graph, stem: str) -> str:
     """Return `stem`, or `stem` with a number, whichever no value of the graph is called yet."""
-    taken = {value.name for value in graph.inputs} | set(graph.initializers)
-    taken |= {value.name for node in graph for value in node.outputs}
-    name, number = stem, 1
+    if _NAMES not in graph.meta:
+        collect_names(graph)
+    taken, name, number = graph.meta[_NAMES], stem, 1
     while name in taken:
         number += 1
         name = f"{stem}_{number}"
+    taken.add(name)
     return name
 
 
@@ -135,3 +145,16 @@ def remove_dead_ends(graph: ir.Graph) -> int:
     ]:
         del graph.initializers[name]
     return count
+
+
+def remove_if_dead(node: ir.Node) -> None:
+    """Remove a node that nobody needs, and those before it that only it needed."""
+    waiting: list[ir.Node | None] = [node]
+    while waiting:
+        found = waiting.pop()
+        if found is None or found.graph is None:
+            continue
+        if not any(value.uses() or value.is_graph_output() for value in found.outputs):
+            makers = [value.producer() for value in found.inputs if value is not None]
+            found.graph.remove(found, safe=True)
+            waiting += makers

@@ -14,7 +14,7 @@ from downup import files
 from downup.errors import DataError
 from downup.graph._proto import STANDARD, read_proto
 from downup.graph.folding import fold_constants
-from downup.graph.nodes import name_node, remove_dead_ends
+from downup.graph.nodes import collect_names, name_node, remove_dead_ends
 from downup.graph.normalise import RESPELLED, normalise
 from downup.graph.shapes import RULES
 from downup.graph.types import assign_types
@@ -56,6 +56,7 @@ def prepare(model: ir.Model) -> ir.Model:
     if model.functions:
         model = InlinePass()(model).model
     graph = model.graph
+    collect_names(graph)
     if "ai.onnx" in graph.opset_imports:
         graph.opset_imports[""] = graph.opset_imports.pop("ai.onnx")
     for node in graph:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from downup.errors import ArgumentError
 from downup.graph.facts import Facts
 from downup.graph.folding import fold_constants
-from downup.graph.nodes import name_node, remove_dead_ends
+from downup.graph.nodes import collect_names, name_node, remove_dead_ends, remove_if_dead
 from downup.graph.rules import RULES
 
 
@@ -40,15 +40,17 @@ def rewrite(model: ir.Model, rules: Collection[str] | None = None) -> list[Chang
         raise ArgumentError(f"rules names {', '.join(unknown)}; there are {', '.join(RULES)}")
     chosen = {name: rule for name, rule in RULES.items() if rules is None or name in rules}
     graph, facts = model.graph, Facts(model)
+    collect_names(graph)
     changes: list[Change] = []
     while True:
         before = len(changes)
         for name, rule in chosen.items():
             for node in list(graph):
                 # An earlier change of this round may have taken the node away, or left it to nobody.
+                called = name_node(node)
                 if node.graph is graph and _is_alive(node) and rule(node, facts):
-                    changes.append(Change(name, name_node(node)))
-                    remove_dead_ends(graph)
+                    changes.append(Change(name, called))
+                    remove_if_dead(node)
         if len(changes) == before:
             break
     fold_constants(graph)

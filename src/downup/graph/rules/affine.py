@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from downup.graph.facts import Facts
-from downup.graph.nodes import attribute, constant, operand, replace_value
+from downup.graph.nodes import attribute, constant, operand, remove_if_dead, replace_value
 from downup.graph.rules.edit import add_like, insert, insert_like, made_by, only_reader, weight_and_bias
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
@@ -138,6 +138,7 @@ def _put(
     while inputs[-1] is None:
         inputs.pop()
     replace_value(node.outputs[0], insert(node, convolution.op_type, inputs, dict(convolution.attributes)))
+    remove_if_dead(node)
     return True
 
 
