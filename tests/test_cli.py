@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx_ir
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from downup.cli import app
 from downup.cli.console import fail
-from downup.data import earth
+from downup.data import NetworkMetadata, earth
 from downup.networks import DOWNS, ENCODERS, MODELS, UPS
 from shapes import CLASSES, make_shapes, write_shapes
 
@@ -68,6 +69,37 @@ def test_training_prints_a_plain_table_and_says_what_to_do_next(trained):
     assert "\x1b" not in result.stdout
     assert f"Report: {folder / 'report.html'}" in lines
     assert re.search(r"Best epoch \d of 6: mean IoU 0\.\d{4}", result.stdout)
+
+
+def test_training_leaves_a_model_that_says_everything_of_itself(trained):
+    folder, _ = trained
+    model = onnx_ir.load(folder / "model.onnx")
+    about = NetworkMetadata.from_properties(model.metadata_props, folder / "model.onnx")
+    settled = json.loads((folder / "config.json").read_text())
+
+    assert about.classes == tuple(CLASSES)
+    assert list(about.mean) == settled["normalization"]["mean"]
+    assert about.stride == 32
+    assert about.halo > 32
+    assert about.network == settled["network"]
+
+
+def test_an_exported_run_is_held_against_onnx_runtime_at_five_sizes(trained, tmp_path):
+    folder, _ = trained
+    result = run("export", folder, "-o", tmp_path / "model.onnx")
+    rows = re.findall(r"\d+x\d+x\d+ .*%", result.stdout)
+
+    assert result.exit_code == 0, result.output
+    assert len(rows) == 5
+    assert (tmp_path / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+
+
+def test_an_export_that_does_not_agree_ends_in_status_1(trained, tmp_path, monkeypatch):
+    folder, _ = trained
+    monkeypatch.setattr("downup.networks.export.check.MOST_DIFFERENCE", 0.0)
+    result = run("export", folder, "-o", tmp_path / "model.onnx")
+
+    assert_refused(result, "model.onnx", "do not agree")
 
 
 def test_classes_of_the_data_are_kept_with_the_run(trained):

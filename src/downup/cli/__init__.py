@@ -11,6 +11,7 @@ from downup.cli.check import check
 from downup.cli.console import Commands
 from downup.cli.demo import demo
 from downup.cli.evaluate import evaluate
+from downup.cli.export import export
 from downup.cli.ops import ops
 from downup.cli.optimize import optimize
 from downup.cli.predict import predict
@@ -45,7 +46,7 @@ def _options(
     pass
 
 
-for command in (check, train, evaluate, predict, optimize, demo, ops):
+for command in (check, train, evaluate, predict, export, optimize, demo, ops):
     app.command()(command)
 
 

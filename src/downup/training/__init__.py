@@ -13,6 +13,7 @@ from downup.training.progress import TableProgress, TrainProgress
 from downup.training.run_folder import RunFolder, open_run
 
 if TYPE_CHECKING:
+    from downup.training.export import export_run
     from downup.training.loop import TrainResult, train
     from downup.training.session import load_session
 
@@ -22,12 +23,13 @@ __all__ = [
     "TrainConfig",
     "TrainProgress",
     "TrainResult",
+    "export_run",
     "load_session",
     "open_run",
     "train",
 ]
 
-_NEEDS_TORCH = {"TrainResult": "loop", "train": "loop", "load_session": "session"}
+_NEEDS_TORCH = {"export_run": "export", "TrainResult": "loop", "train": "loop", "load_session": "session"}
 
 
 def __getattr__(name: str) -> Any:

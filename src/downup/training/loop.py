@@ -26,6 +26,7 @@ from downup.training.batches import BatchMaker, made_ahead
 from downup.training.board import Board
 from downup.training.checkpoint import load_checkpoint, load_tensors, save_checkpoint, save_tensors
 from downup.training.config import TrainConfig
+from downup.training.export import write_model
 from downup.training.learner import Learner
 from downup.training.plan import Plan, Readers, make_plan, open_readers, resume_plan, write_plan
 from downup.training.progress import TrainProgress
@@ -203,7 +204,7 @@ class _Training:
                 self._run_epoch(batches)
 
     def finish(self, dataset: Dataset) -> TrainResult:
-        """Score the best weights and write metrics, report and overlays."""
+        """Score the best weights and write metrics, report, overlays and the ONNX file."""
         best = self.best
         if best is None:
             raise DownupError(f"{self.folder.path}: no epoch was trained")
@@ -215,6 +216,13 @@ class _Training:
         write_metrics(self.folder, judged, split=self.readers.val_split, epoch=best["epoch"])
         write_overlays(self.folder, session, samples, channels)
         write_run_report(self.folder, judged)
+        write_model(
+            self.learner.network,
+            self.folder.model,
+            classes=tuple(dataset.classes),
+            channels=channels,
+            normalization=(list(self.plan.mean), list(self.plan.deviation)),
+        )
         return TrainResult(self.folder, len(self.history), best["epoch"], judged)
 
     def _run_epoch(self, batches: Iterator[tuple[Pixels, Pixels]]) -> None:

@@ -27,6 +27,7 @@ class RunFolder:
     history.csv       one row per epoch
     last.safetensors  everything needed to go on
     best.safetensors  the weights with the best validation mIoU
+    model.onnx        the same weights for any engine, with classes, colours and normalisation
     metrics.json      scores of the best weights on the validation pictures
     report.html       curves, scores, best and worst pictures
     overlays/         validation pictures with their labels laid over them
@@ -41,6 +42,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.last = self.path / "last.safetensors"
         self.best = self.path / "best.safetensors"
+        self.model = self.path / "model.onnx"
         self.report = self.path / "report.html"
         self.overlays = self.path / "overlays"
         self.tensorboard = self.path / "tensorboard"
