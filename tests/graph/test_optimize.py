@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 from typer.testing import CliRunner
 
 from downup.cli import app
+from downup.graph import RULES
 from graph.builders import Builder, run_onnx
 
 
@@ -78,3 +81,10 @@ def test_failures_are_one_line(tmp_path):
         assert result.stderr.count("\n") == 1
         assert word in result.stderr
         assert not (tmp_path / "out.onnx").exists()
+
+
+def test_the_guide_names_every_rule():
+    guide = (Path(__file__).parents[2] / "docs" / "optimize.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in guide.splitlines() if line.startswith("| ")]
+    named = {name.strip() for row in rows for name in row.split(",")}
+    assert set(RULES) <= named

@@ -31,7 +31,8 @@ def test_shapes_of_all_values_are_those_of_onnx_runtime(is_long):
 
 def test_rewritten_networks_compute_the_same(is_long):
     applied: dict[str, int] = {}
-    for seed in range(1000, 2000 if is_long else 1040):
+    count, moved = 1000 if is_long else 40, 0
+    for seed in range(1000, 1000 + count):
         model = RandomNetwork(seed).make()
         ours = graph.prepare(ir.from_proto(model))
         for change in graph.rewrite(ours):
@@ -45,5 +46,7 @@ def test_rewritten_networks_compute_the_same(is_long):
             error = np.linalg.norm(a - b) / np.linalg.norm(b)
             # Rounding may move the position of a maximum, and what is un-pooled there with it.
             has_positions = any(node.op_type == "MaxUnpool" for node in model.graph.node)
-            assert error < (2e-2 if has_positions else 1e-5), f"seed {seed}: {error}"
+            assert error < (0.2 if has_positions else 2e-6), f"seed {seed}: {error}"
+            moved += error >= 2e-6
+    assert moved <= count * 0.05
     assert set(applied) == set(graph.RULES), f"never applied: {set(graph.RULES) - set(applied)}"
