@@ -11,9 +11,6 @@ namespace DU_ISA {
 // In elementwise/kernels.cpp: built without fused multiply-adds, an activation has the bits it has anywhere else.
 void activate_in_place(const du_activation& activation, const float* slopes, float* at, int64_t count);
 
-// Those that are part of the store: x < 0 ? slope x : x, bounded.
-DU_INLINE bool is_cheap(int32_t kind) { return kind <= DU_CLIP; }
-
 // The first `count` lanes, no more of them than there are.
 DU_INLINE Lanes load_some(const float* from, int64_t count) {
   if (count >= kLanes) return load_as<Lanes>(from);
@@ -48,21 +45,24 @@ struct Finisher {
   int64_t packed;  // the place of the first channel in bias and slopes
   int64_t first;   // and in a pixel
   int64_t left;    // channels of the group from there on, at least one
-  // Without a branch for the kind: what does not count has a slope of 1, or infinite bounds. NaN stays NaN.
+  // A slope below zero, and bounds, where the activation has them; others run over what is stored. NaN stays NaN.
   Lanes slopes[kVectors], low, high;
-  bool is_last;  // the activation is done by then
+  bool has_slope, has_low, has_high, is_done;
 
   DU_INLINE Finisher(const ConvolvePlan& p, int64_t group, int64_t channel)
       : plan(p), packed(group * p.padded_out + channel), first(group * p.group_out + channel), left(p.group_out - channel) {
     const du_activation& activation = p.activation;
     const Lanes zero{};
     for (int64_t v = 0; v < kVectors; ++v) {
-      slopes[v] = zero + (activation.kind == DU_LEAKY_RELU ? activation.alpha : 1.0f);
+      slopes[v] = zero + activation.alpha;
       if (activation.kind == DU_PRELU) slopes[v] = load_as<Lanes>(p.slopes + packed + v * kLanes);
     }
-    low = zero + (activation.kind == DU_RELU ? 0.0f : activation.kind == DU_CLIP ? activation.alpha : -__builtin_inff());
-    high = zero + (activation.kind == DU_CLIP ? activation.beta : __builtin_inff());
-    is_last = is_cheap(activation.kind);
+    low = zero + (activation.kind == DU_RELU ? 0.0f : activation.alpha);
+    high = zero + activation.beta;
+    has_slope = activation.kind == DU_LEAKY_RELU || activation.kind == DU_PRELU;
+    has_low = activation.kind == DU_RELU || activation.kind == DU_CLIP;
+    has_high = activation.kind == DU_CLIP;
+    is_done = activation.kind <= DU_CLIP;
   }
 
   DU_INLINE Lanes bias(int64_t v) const { return load_as<Lanes>(plan.bias + packed + v * kLanes); }
@@ -74,11 +74,12 @@ struct Finisher {
       const int64_t count = left - v * kLanes, place = first + v * kLanes;
       Lanes sum = sums[v];
       if (residual) sum += load_some(residual + place, count);
-      sum = sum < 0.0f ? sum * slopes[v] : sum;
-      sum = sum < low ? low : sum;
-      store_some(to + place, sum > high ? high : sum, count);
+      if (has_slope) sum = sum < 0.0f ? sum * slopes[v] : sum;
+      if (has_low) sum = sum < low ? low : sum;
+      if (has_high) sum = sum > high ? high : sum;
+      store_some(to + place, sum, count);
     }
-    if (!is_last) activate_in_place(plan.activation, nullptr, to + first, smaller(left, kVectors * kLanes));
+    if (!is_done) activate_in_place(plan.activation, nullptr, to + first, smaller(left, kVectors * kLanes));
   }
 };
 

@@ -158,6 +158,7 @@ class Convolution:
         residual: Array | None = None,
         *,
         threads: int = 1,
+        scratch: Array | None = None,
     ) -> Array:
         """The activation of convolution + bias + residual.
 
@@ -167,6 +168,7 @@ class Convolution:
             out: where to write it, likewise; a new array if left out.
             residual: what is added before the activation, like `out`, or `out` itself.
             threads: the most threads to use.
+            scratch: uint8, at least `scratch_bytes` of them, side by side; fresh memory if left out.
         """
         arrays = [parts] if isinstance(parts, np.ndarray) else list(parts)
         views = [array_view(array)[0] for array in arrays]
@@ -175,7 +177,10 @@ class Convolution:
         batch, _, rows, columns = arrays[0].shape
         if out is None:
             out = empty_channels_last((batch, self.spec.out_channels, *self.out_size((rows, columns))))
-        scratch = np.empty(self.scratch_bytes(batch, (rows, columns), threads), np.uint8)
+        if scratch is None:
+            scratch = np.empty(self.scratch_bytes(batch, (rows, columns), threads), np.uint8)
+        elif not scratch.flags.c_contiguous:
+            raise ArgumentError("scratch is not contiguous; use bytes that lie side by side")
         check(
             lib.du_convolution_run(
                 self.native,
