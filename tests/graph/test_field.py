@@ -145,6 +145,40 @@ def test_shuffles_and_other_layouts_are_followed():
     assert rows == columns == graph.Field(Fraction(1), Fraction(0), before=2, after=2, period=2)
 
 
+def test_rows_and_columns_that_are_one_axis_for_a_while_are_followed():
+    build = Positive()
+    low = build.node("SpaceToDepth", "x", blocksize=2)
+    flat = build.node("Reshape", low, build.ints(0, 4, 3, -1))
+    taps = build.node("Cast", build.node("ArgMax", flat, axis=1, keepdims=0), to=1)
+    head = build.node("Slice", build.node("Shape", low), build.ints(2), build.ints(4))
+    back = build.node("Reshape", taps, build.node("Concat", build.ints(-1, 3), head, axis=0))
+    build.conv(back, 3, 2)
+    ((rows, columns),) = fields_of(build.model()).values()
+    # The block of two itself, and its neighbours' two.
+    assert rows == columns == graph.Field(Fraction(2), Fraction(1, 2), before=2, after=2, period=2)
+
+
+def test_neighbours_of_rows_and_columns_that_are_one_axis_are_refused():
+    build = Builder()
+    flat = build.node("Reshape", "x", build.ints(0, 3, -1))
+    build.node("Conv", flat, build.normal(2, 3, 3), pads=[1, 1])
+    with pytest.raises(DataError, match=r"Conv .n_conv1. .works on rows and columns that are one axis"):
+        fields_of(build.model())
+
+
+def test_pictures_that_are_filled_up_at_their_end_and_cut_again_are_followed():
+    """Pictures are padded behind their end to a multiple of the stride, and the scores cut to size again."""
+    build = Builder()
+    size = build.node("Slice", build.node("Shape", "x"), build.ints(2), build.ints(4))
+    missing = build.node("Mod", build.node("Neg", size), build.ints(4, 4))
+    x = build.node("Pad", "x", build.node("Concat", build.ints(0, 0, 0, 0, 0, 0), missing, axis=0))
+    low = build.node("MaxPool", build.conv(x, 3, 2), kernel_shape=[4, 4], strides=[4, 4])
+    up = build.node("ConvTranspose", low, build.normal(2, 2, 4, 4), strides=[4, 4])
+    build.node("Slice", up, build.ints(0, 0), size, build.ints(2, 3))
+    ((rows, _),) = fields_of(build.model()).values()
+    assert (rows.stride, rows.before, rows.after, rows.period) == (1, 4, 4, 4)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_shifted_picture_gives_shifted_outputs(seed):
     random = np.random.default_rng(seed)
@@ -177,8 +211,8 @@ def to_size(build):
 
 
 def attention(build):
-    flat = build.node("Flatten", "x", axis=2)
-    return build.node("MatMul", flat, build.node("Transpose", flat, perm=[1, 0]))
+    flat = build.node("Reshape", "x", build.ints(0, 3, -1))
+    return build.node("MatMul", flat, build.node("Transpose", flat, perm=[0, 2, 1]))
 
 
 def embedding(build):
@@ -198,7 +232,7 @@ def grid(build):
         (gate, ("GlobalAveragePool 'n_globalaveragepool0'",)),
         (two_gates, ("GlobalAveragePool 'n_globalaveragepool0'", "ReduceMean 'n_reducemean4'")),
         (to_size, ("Resize 'n_resize2'", "no fixed multiple")),
-        (attention, ("Flatten 'n_flatten0'",)),
+        (attention, ("MatMul 'n_matmul2'", "multiplies over the picture")),
         (grid, ("Add 'n_add4'", "depends on the size of the picture")),
         (lambda b: b.node("InstanceNormalization", "x", b.normal(3), b.normal(3)), ("InstanceNormalization",)),
         (lambda b: b.node("Softmax", "x", axis=-1), ("Softmax", "rows or columns")),

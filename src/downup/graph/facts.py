@@ -14,6 +14,7 @@ from downup.graph.shapes import Known, Shape, infer, infer_node, site_of
 # Networks halve their pictures five or six times: what holds for 64 sizes in a row holds for all, because every size
 # in a network is a sum of products and whole quotients of the picture's, which repeat themselves with that period.
 _PERIOD = 64
+_SAMPLES = 8
 
 
 class Facts:
@@ -28,7 +29,7 @@ class Facts:
         self.samples: list[dict[str, Known]] = []
         self._step = 1
         for step in (1, 2, 4, 8, 16, 32, 64):
-            tried = [_try(model, shapes) for shapes in _sizes(model, step, 3)]
+            tried = [_try(model, shapes) for shapes in _sizes(model, step, _SAMPLES)]
             found = [known for known in tried if known is not None]
             if len(found) == len(tried):
                 self.samples, self._step = found, step
@@ -40,6 +41,16 @@ class Facts:
         if value is None:
             return []
         return [self._known(value, known).shape for known in self.samples]
+
+    def numbers(self, value: ir.Value | None, index: int) -> int | None:
+        """Return one number of a list that may be computed from sizes, if it is the same for all pictures."""
+        if value is None or not self.samples:
+            return None
+        found = {
+            None if (array := self._known(value, known).value) is None else int(array.reshape(-1)[index])
+            for known in self.samples
+        }
+        return found.pop() if len(found) == 1 else None
 
     def channels(self, value: ir.Value | None) -> int | None:
         """Return the number of channels of a picture [batch, channel, rows, columns], if that is what a value is."""

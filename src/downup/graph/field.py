@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from downup.errors import DataError
 from downup.graph.facts import Facts
-from downup.graph.field_steps import STEPS, Interval, Place, Step, WholePictureError
+from downup.graph.field_steps import FLAT, RESHAPES, STEPS, Flat, Interval, Place, Step, WholePictureError
 from downup.graph.nodes import is_constant, name_node
 from downup.graph.shapes.pointwise import BROADCAST
 
@@ -49,6 +49,7 @@ class _Track:
     axis: int
     stride: Fraction
     offset: Fraction
+    flat: Flat | None = None
 
 
 _State = _Track | _Other
@@ -126,12 +127,16 @@ def _pass(
         raise WholePictureError(f"{name_node(node)} (mixes the whole picture)")
     found: list[tuple[_Track, Step]] = []
     for index, _, state in tracks:
-        step = STEPS[node.op_type](Place(node, index, state.axis, facts))
-        found.append(
-            (_Track(step.axis, state.stride * step.stride, state.offset + step.centre * state.stride), step)
-        )
+        if state.flat is not None and node.op_type not in FLAT:
+            raise WholePictureError(f"{name_node(node)} (works on rows and columns that are one axis)")
+        step = STEPS[node.op_type](Place(node, index, state.axis, facts, state.flat))
+        flat = step.flat if node.op_type in RESHAPES else state.flat
+        offset = state.offset + step.centre * state.stride
+        found.append((_Track(step.axis, state.stride * step.stride, offset, flat), step))
     first = found[0][0]
-    if any((track.axis, track.stride) != (first.axis, first.stride) for track, _ in found):
+    if any(
+        (track.axis, track.stride, track.flat) != (first.axis, first.stride, first.flat) for track, _ in found
+    ):
         raise WholePictureError(f"{name_node(node)} (joins pictures of different resolution)")
     if node.op_type in (*BROADCAST, "Concat"):
         _check_others(node, given, first.axis, facts)

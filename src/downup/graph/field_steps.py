@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,6 +16,7 @@ from downup.graph.facts import Facts
 from downup.graph.nodes import attribute, constant, name_node, operand, words
 from downup.graph.shapes.others import REDUCTIONS
 from downup.graph.shapes.pointwise import BROADCAST, UNARY
+from downup.graph.shapes.site import Shape
 from downup.graph.shapes.windows import Window, window_of
 
 Interval = tuple[int, int]
@@ -23,6 +24,14 @@ Interval = tuple[int, int]
 
 class WholePictureError(DataError):
     """A node whose output depends on the whole picture, or on where in it a sample lies."""
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Rows and columns laid out as one axis: how long the followed one was, for each size tried, and which it was."""
+
+    lengths: tuple[int, ...]
+    is_last: bool
 
 
 @dataclass(frozen=True)
@@ -34,12 +43,14 @@ class Step:
     centre: where the centre of output sample 0 lies, in input samples.
     reads: from the first and last output sample of interest, the first and last input sample that they read, far from
     the edges.
+    flat: set where that axis holds rows and columns, behind a reshape.
     """
 
     axis: int
     stride: Fraction = Fraction(1)
     centre: Fraction = Fraction(0)
     reads: Callable[[int, int], Interval] = lambda first, last: (first, last)
+    flat: Flat | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Place:
     index: int
     axis: int
     facts: Facts
+    flat: Flat | None = None
 
     @property
     def value(self) -> ir.Value:
@@ -224,39 +236,69 @@ def _transpose(place: Place) -> Step:
 
 
 def _reshape(place: Place) -> Step:
-    """Axes before and behind the one followed may be split and joined, if it stays whole."""
-    found = set()
-    for before, after in zip(
-        place.facts.shapes(place.value), place.facts.shapes(place.node.outputs[0]), strict=True
-    ):
-        ahead = math.prod(before[: place.axis])
-        found.add(
-            frozenset(
-                axis
-                for axis, length in enumerate(after)
-                if length == before[place.axis] and math.prod(after[:axis]) == ahead
-            )
-        )
-    axes = frozenset.intersection(*found)
-    if not axes:
+    """Other axes may be split and joined; rows and columns may become one axis, and two again."""
+    pairs = list(zip(place.facts.shapes(place.value), place.facts.shapes(place.node.outputs[0]), strict=True))
+    if place.flat is None:
+        whole = _common(_matching(before, after, place.axis, before[place.axis]) for before, after in pairs)
+        if whole is not None:
+            return Step(whole)
+        first = place.rank - 2
+        flat = _common(_matching(before, after, first, math.prod(before[first:])) for before, after in pairs)
+        if place.axis >= first and flat is not None:
+            lengths = tuple(before[place.axis] for before, _ in pairs)
+            return Step(flat, flat=Flat(lengths, is_last=place.axis > first))
         raise place.refuse("mixes the rows or columns of the picture")
-    return Step(max(axes))
+    whole = _common(_matching(before, after, place.axis, before[place.axis]) for before, after in pairs)
+    if whole is not None:
+        return Step(whole, flat=place.flat)
+    apart = _common(
+        {
+            axis
+            for axis in range(len(after) - 1)
+            if math.prod(after[:axis]) == math.prod(before[: place.axis])
+            and after[axis] * after[axis + 1] == before[place.axis]
+            and after[axis + place.flat.is_last] == length
+        }
+        for (before, after), length in zip(pairs, place.flat.lengths, strict=True)
+    )
+    if apart is None:
+        raise place.refuse("mixes the rows or columns of the picture")
+    return Step(apart + place.flat.is_last)
+
+
+def _matching(before: Shape, after: Shape, axis: int, length: int) -> set[int]:
+    """The axes of a new shape that hold what `length` samples from `axis` on held."""
+    ahead = math.prod(before[:axis])
+    return {new for new, size in enumerate(after) if size == length and math.prod(after[:new]) == ahead}
+
+
+def _common(found: Iterable[set[int]]) -> int | None:
+    """The axis that fits for all sizes tried."""
+    axes = set.intersection(*found)
+    return max(axes) if axes else None
+
+
+def _entry(place: Place, index: int, axes_index: int, per_axis: int = 1) -> int | None:
+    """Where in a list of numbers, one for each axis that another input names, the number of the followed axis stands."""
+    axes = operand(place.node, axes_index)
+    named = constant(axes)
+    if axes is not None and named is None:
+        raise place.refuse("works along axes that depend on the size of the picture")
+    shapes = place.facts.shapes(place.node.inputs[index])
+    numbered = (
+        range(shapes[0][0] // per_axis) if named is None else [int(axis) % place.rank for axis in named]
+    )
+    return list(numbered).index(place.axis) if place.axis in numbered else None
 
 
 def _slice(place: Place) -> Step:
-    starts, steps = constant(operand(place.node, 1)), constant(operand(place.node, 4))
-    axes = constant(operand(place.node, 3))
-    if starts is None or (operand(place.node, 3) is not None and axes is None):
-        raise place.refuse("cuts at a place that depends on the size of the picture")
-    numbered = [int(axis) % place.rank for axis in axes] if axes is not None else list(range(len(starts)))
-    if place.axis not in numbered:
+    """Where a cut ends does not matter: samples behind it are asked for by nobody."""
+    entry = _entry(place, 1, 3)
+    if entry is None:
         return Step(place.axis)
-    i = numbered.index(place.axis)
-    start, step = (
-        int(starts[i]),
-        1 if operand(place.node, 4) is None else 0 if steps is None else int(steps[i]),
-    )
-    if start < 0 or step < 1:
+    start = place.facts.numbers(operand(place.node, 1), entry)
+    step = 1 if operand(place.node, 4) is None else place.facts.numbers(operand(place.node, 4), entry)
+    if start is None or step is None or start < 0 or step < 1:
         raise place.refuse("cuts at a place that depends on the size of the picture")
     return Step(
         place.axis,
@@ -267,12 +309,14 @@ def _slice(place: Place) -> Step:
 
 
 def _pad(place: Place) -> Step:
-    pads, axes = constant(operand(place.node, 1)), constant(operand(place.node, 3))
-    if pads is None:
+    """How much is added at the end does not matter: it moves no sample."""
+    entry = _entry(place, 1, 3, per_axis=2)
+    if entry is None:
+        return Step(place.axis)
+    before = place.facts.numbers(operand(place.node, 1), entry)
+    if before is None:
         raise place.refuse("pads by an amount that depends on the size of the picture")
-    numbered = [int(axis) % place.rank for axis in axes] if axes is not None else list(range(place.rank))
-    before = int(pads[numbered.index(place.axis)]) if place.axis in numbered else 0
-    if attribute(place.node, "mode", "constant") == "wrap" and place.axis in numbered:
+    if attribute(place.node, "mode", "constant") == "wrap":
         raise place.refuse("wraps around the picture")
     return Step(
         place.axis, Fraction(1), Fraction(-before), lambda first, last: (first - before, last - before)
@@ -303,6 +347,8 @@ def _matmul(place: Place) -> Step:
     return _pointwise(place)
 
 
+RESHAPES = words("Reshape Flatten Squeeze Unsqueeze")
+
 STEPS: dict[str, Callable[[Place], Step]] = {
     **dict.fromkeys((*UNARY, *BROADCAST, "PRelu", "Clip", "BatchNormalization"), _pointwise),
     **dict.fromkeys(("Conv", "MaxPool", "AveragePool", "LpPool"), _windowed),
@@ -315,10 +361,7 @@ STEPS: dict[str, Callable[[Place], Step]] = {
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _layer),
     "Resize": _resized,
     "Transpose": _transpose,
-    "Reshape": _reshape,
-    "Flatten": _reshape,
-    "Squeeze": _reshape,
-    "Unsqueeze": _reshape,
+    **dict.fromkeys(RESHAPES, _reshape),
     "Slice": _slice,
     "Pad": _pad,
     "DepthToSpace": _to_space,
@@ -327,3 +370,10 @@ STEPS: dict[str, Callable[[Place], Step]] = {
 }
 for _whole in ("Trilu", "MeanVarianceNormalization"):
     del STEPS[_whole]
+
+# What may be done to rows and columns that are one axis: nothing that looks at neighbours.
+FLAT = frozenset(STEPS) - set(
+    words(
+        "Conv ConvTranspose MaxPool AveragePool LpPool MaxUnpool Resize Slice Pad DepthToSpace SpaceToDepth"
+    )
+)
