@@ -62,23 +62,24 @@ class InPlace:
         return getattr(self._library, name)
 
 
-class CountingLibrary:
-    """The native library; what computes on images is counted."""
+def counted_kernel(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        NATIVE[name] += 1
+        return function(*arguments)
 
-    def __init__(self, library: Any) -> None:
-        self._library = library
+    return call
 
-    def __getattr__(self, name: str) -> Any:
-        function = getattr(self._library, name)
-        if not name.startswith(("du_max_", "du_resample", "du_pixel", "du_conv")):
-            return function
 
-        def call(*arguments: Any) -> Any:
-            NATIVE[name] += 1
-            return function(*arguments)
-
-        setattr(self, name, call)
-        return call
+def count_kernels() -> None:
+    """Those that compute on images, wherever a module has bound them."""
+    names = [name for name in dir(kernels.lib) if name.startswith(("du_max_", "du_resample2d", "du_pixel_"))]
+    functions = {name: getattr(kernels.lib, name) for name in names}
+    modules = [module for name, module in sys.modules.items() if name.startswith("downup.")]
+    for module in modules:
+        for bound, value in list(vars(module).items()):
+            for name, function in functions.items():
+                if value is function:
+                    setattr(module, bound, counted_kernel(name, function))
 
 
 def replace_operators() -> None:
@@ -99,15 +100,8 @@ def replace_layers() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # The marks that Keras's own configuration, which is not shipped, would name.
     config.addinivalue_line("markers", "requires_trainable_backend: of backends with gradients")
-    library = CountingLibrary(kernels.lib)
-    for module in _users_of(kernels.lib):
-        module.lib = library
+    count_kernels()
     {"operators": replace_operators, "layers": replace_layers}[os.environ["DOWNUP_IN_PLACE"]]()
-
-
-def _users_of(library: Any) -> list[Any]:
-    modules = [module for name, module in sys.modules.items() if name.startswith("downup")]
-    return [module for module in modules if getattr(module, "lib", None) is library]
 
 
 def pytest_sessionfinish() -> None:
