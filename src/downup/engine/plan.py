@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from downup import kernels
-from downup.engine.lower import LOWERINGS, Lowering, UnsupportedError
+from downup.engine.lower import LOWERINGS, Lowering, UnsupportedError, unpooling
 from downup.engine.lower.reduce import label
 from downup.engine.lower.resample import label_resized
 from downup.engine.memory import new_block, place, set_lifetimes, share_in_place
@@ -153,6 +153,7 @@ def make_plan(
     graph = model.graph
     known = shapes.infer(model, sizes)
     lowering = Lowering(graph, known, prepared, threads, wants_labels)
+    unpooling.find(lowering)
     inputs = {}
     for value in graph.inputs:
         if value.name not in graph.initializers:

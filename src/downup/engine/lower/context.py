@@ -61,8 +61,9 @@ class Lowering:
         self.upsampled: dict[str, tuple[ir.Value, tuple[int, int]]] = {}
         # A last resizing that only the labels need: (what it reads, taps of rows and columns).
         self.resized: dict[str, tuple[Value, Any, Any]] = {}
-        # Pools whose positions are bytes: the window and the size of the image.
-        self.pools: dict[str, Any] = {}
+        # Poolings and un-poolings by the number of a tap, at the node where each begins or ends.
+        self.tap_pools: dict[ir.Node, Any] = {}
+        self.tap_unpools: dict[ir.Node, Any] = {}
         self._values: dict[str, Value] = {}
         self._claims: dict[str, tuple[ir.Value, int, int]] = {}
         self._find_claims()

@@ -12,6 +12,7 @@ from downup.engine.activation import Activation
 from downup.engine.lower.context import Lowering, refuse
 from downup.engine.lower.pointwise import activate, combine
 from downup.engine.lower.select import as_picture, native_window
+from downup.engine.lower.unpooling import pool_by_taps, unpool_by_taps
 from downup.engine.values import Value
 from downup.graph.shapes import window_of
 from downup.kernels import lib
@@ -167,7 +168,13 @@ def label_resized(lowering: Lowering, name: str, labels: Value, operator: str) -
 
 
 def lower_shuffle(lowering: Lowering, node: ir.Node) -> None:
-    """DepthToSpace and SpaceToDepth."""
+    """DepthToSpace and SpaceToDepth, unless they tell the taps of a pooling."""
+    if node in lowering.tap_pools:
+        pool_by_taps(lowering, lowering.tap_pools[node], None)
+        return
+    if node in lowering.tap_unpools:
+        unpool_by_taps(lowering, lowering.tap_unpools[node])
+        return
     value, site = lowering.value(node.inputs[0]), lowering.site(node)
     order = lib.DU_CRD if site.get("mode", "DCR") == "CRD" else lib.DU_DCR
     out = lowering.new(node.outputs[0])

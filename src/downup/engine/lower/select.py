@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from downup.engine.lower.context import Lowering, refuse
+from downup.engine.lower.unpooling import is_pooled_by, pool_by_taps
 from downup.engine.values import CHANNELS_LAST, Array, Value
 from downup.graph.shapes import Window, window_of
 from downup.kernels import Window as NativeWindow
@@ -41,6 +42,10 @@ def as_picture(value: Value) -> Value:
 
 def lower_max_pool(lowering: Lowering, node: ir.Node) -> None:
     """Positions are bytes where only an un-pooling to the same image reads them."""
+    for pool in lowering.tap_pools.values():
+        if not pool.is_done and is_pooled_by(lowering, node, pool):
+            pool_by_taps(lowering, pool, node)
+            return
     value = lowering.value(node.inputs[0])
     if value.rank not in (3, 4) or value.dtype not in (np.float32, np.float64):
         raise refuse(node, f"its input has {value.rank} axes of type {value.dtype}; use pictures of float32")
