@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from downup import __version__
+from downup.cli.bench import bench
 from downup.cli.check import check
 from downup.cli.console import Commands
 from downup.cli.demo import demo
 from downup.cli.evaluate import evaluate
 from downup.cli.export import export
+from downup.cli.inspect import inspect
 from downup.cli.ops import ops
 from downup.cli.optimize import optimize
 from downup.cli.predict import predict
@@ -46,7 +48,7 @@ def _options(
     pass
 
 
-for command in (check, train, evaluate, predict, export, optimize, demo, ops):
+for command in (check, train, evaluate, predict, export, inspect, bench, optimize, demo, ops):
     app.command()(command)
 
 

@@ -1,0 +1,55 @@
+"""`downup inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from downup.cli.console import keep_memory, output, say, table
+from downup.cli.size import picture_of
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Network, of any framework.")],
+    size: Annotated[str, typer.Option(metavar="HxW", help="Rows and columns of the picture.")] = "512x512",
+    time: Annotated[bool, typer.Option("--time", help="Run it, and tell the time of each step.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all")] = None,
+) -> None:
+    """Show what the engine does for a picture, step by step."""
+    from downup import engine
+
+    session = engine.Session(model, threads)
+    inputs = picture_of(session, size)
+    steps = session.steps(inputs)
+    times = [0.0] * len(steps)
+    if time:
+        keep_memory()
+        session.run(inputs)
+        times = [min(pair) * 1000 for pair in zip(*(session.times(inputs) for _ in range(3)), strict=True)]
+    timed = ["ms", "share"] if time else []
+    made = table(
+        f"Steps of {model}", "step", "reads", "writes", "how", "M multiply-adds", "MB", *timed, text_columns=4
+    )
+    for step, ms in zip(steps, times, strict=True):
+        shapes = [
+            ", ".join("x".join(map(str, shape)) for shape in group) for group in (step.reads, step.writes)
+        ]
+        shown = [f"{ms:.2f}", f"{ms / max(sum(times), 1e-9):.1%}"] if time else []
+        made.add_row(
+            step.operators,
+            *shapes,
+            step.algorithm,
+            f"{step.multiply_adds / 1e6:,.1f}",
+            f"{step.bytes / 1e6:,.1f}",
+            *shown,
+        )
+    console = output()
+    console.print(made)
+    total = sum(step.multiply_adds for step in steps)
+    memory = session.memory(inputs)
+    summary = (
+        f"{len(steps)} steps, {total / 1e9:,.2f} billion multiply-adds, {memory / 1e6:,.1f} MB of memory"
+    )
+    say(console, summary + (f", {sum(times):,.1f} ms" if time else ""))
