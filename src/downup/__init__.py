@@ -31,7 +31,7 @@ _SUBMODULES = frozenset(
 )
 
 # Names of the package itself, and where they are.
-_NAMES = {"Taps": "downup.taps", "reuse_memory": "downup.kernels"}
+_NAMES = {"load": "downup.loading", "Taps": "downup.taps", "reuse_memory": "downup.kernels"}
 
 __all__ = ["__version__", *sorted(_SUBMODULES), *_NAMES]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -51,6 +52,17 @@ def prepare(
     )
     numbers = None if bias is None else np.ascontiguousarray(bias, np.float32)
     return Convolution(spec, np.ascontiguousarray(weight, np.float32), numbers)
+
+
+def tile_steps(steps: Sequence[Step], side: int) -> list[int]:
+    """By how many pixels of a picture of so many rows each convolution must be shifted to give the same bits."""
+    found = []
+    for step in steps:
+        if isinstance(step, ConvolutionStep):
+            (inner, _), _ = step.convolution.steps
+            if inner > 1:
+                found.append((Fraction(side, step.reads[0].shape[2]) * inner).numerator)
+    return found
 
 
 @dataclass(eq=False, kw_only=True)

@@ -51,6 +51,8 @@ def share_in_place(steps: Sequence[Step]) -> dict[Buffer, Buffer]:
                 and kept.size == gone.size
                 and old.offset == new.offset == 0
                 and old.strides == new.strides
+                # Nothing else of that memory is read while it is overwritten.
+                and all(v.has_memory_of(old) or now(v.buffer) is not kept for v in step.reads)
             ):
                 kept.last = gone.last
                 stands_for[gone] = kept

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -15,6 +17,8 @@ import numpy as np
 import onnx_ir as ir
 
 from downup import graph
+from downup.data import NetworkMetadata
+from downup.engine.convolution import tile_steps
 from downup.engine.lower import FOLDED, LOWERINGS
 from downup.engine.plan import Plan, make_plan
 from downup.engine.values import Array
@@ -23,6 +27,10 @@ from downup.geometry import whole
 from downup.graph.nodes import name_node
 
 Layout = Literal["nchw", "nhwc"]
+
+# What these rules spare other engines costs nothing here: a convolution takes a nearest upsampling before it and an
+# activation after it along, in fewer multiplications than the rewritten network has.
+_DONE_BY_KERNELS = frozenset({"nearest-convolution", "pool-before-activation"})
 
 # Plans of the sizes used last; each may hold a block of memory as large as all that a network computes.
 _MOST_PLANS = 8
@@ -60,7 +68,9 @@ class Session:
     """
 
     def __init__(self, model: str | Path | ir.Model, threads: int | None = None) -> None:
-        self._model = model if isinstance(model, ir.Model) else graph.read(model)
+        # A model that was given stays as it is.
+        self._model = ir.from_proto(ir.to_proto(model)) if isinstance(model, ir.Model) else graph.read(model)
+        graph.rewrite(self._model, [rule for rule in graph.RULES if rule not in _DONE_BY_KERNELS])
         self._source = "" if isinstance(model, ir.Model) else f"{model}: "
         self._threads = (
             len(os.sched_getaffinity(0)) if threads is None else whole("threads", threads, 1, threads)
@@ -90,6 +100,15 @@ class Session:
     def output_names(self) -> list[str]:
         """The names of the outputs, in order."""
         return [value.name or "" for value in self._model.graph.outputs]
+
+    def example_shapes(self, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
+        """A shape for each input, with such a picture where the network leaves its size open."""
+        return graph.example_shapes(self._model, rows, columns)
+
+    def input_type(self, name: str) -> np.dtype[Any]:
+        """The element type of an input."""
+        dtype = self._inputs[name].dtype
+        return np.dtype(np.float32 if dtype is None else dtype.numpy())
 
     def run(self, x: Array | Mapping[str, Array], layout: Layout = "nchw") -> Any:
         """Compute the outputs for some inputs.
@@ -138,6 +157,75 @@ class Session:
     def memory(self, x: Array | Mapping[str, Array]) -> int:
         """Bytes of the block that a run on inputs of such shapes works in; weights and outputs are not among them."""
         return self._plan(self._arrays(x, "nchw")).block_size
+
+    # ------------------------------------------------------------ labels
+
+    @cached_property
+    def about(self) -> NetworkMetadata:
+        """What the file says of classes, colours and normalisation.
+
+        Raises:
+            DataError: it says nothing.
+        """
+        return NetworkMetadata.from_properties(
+            self._model.metadata_props, self._source.removesuffix(": ") or "model"
+        )
+
+    @property
+    def class_count(self) -> int:
+        """Labels run from 0 to this number less one."""
+        return len(self.about.classes)
+
+    @property
+    def halo(self) -> int:
+        """Pixels that a label may depend on beyond its own, to each side."""
+        return self.about.halo
+
+    @cached_property
+    def stride(self) -> int:
+        """Shift a picture by a multiple of this many pixels and its labels shift with it, bit by bit.
+
+        A multiple of the stride that the file names: a convolution may work in tiles.
+        """
+        side = 8 * self.about.stride
+        shape = (1, len(self.about.mean), side, side)
+        plan = make_plan(self._model, {self.input_names[0]: shape}, self._prepared, self._threads)
+        return math.lcm(self.about.stride, *tile_steps(plan.steps, side))
+
+    def labels(self, picture: Array) -> Array:
+        """The number of the largest score of each pixel.
+
+        Args:
+            picture: uint8 [rows, columns, channels] of a network whose file tells its normalisation; or what `run` takes,
+                [batch, channel, row, column].
+
+        Returns:
+            uint8 [rows, columns], or [batch, row, column].
+
+        Raises:
+            ArgumentError: the picture has another shape or type than the network takes.
+            DataError: the file does not tell how pixels are normalised.
+        """
+        is_picture = isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.dtype == np.uint8
+        x = self._normalised(picture) if is_picture else picture
+        found: Array = self._labels(x)
+        return found[0] if is_picture else found
+
+    def _normalised(self, picture: Array) -> Array:
+        """(pixel / 255 - mean) / deviation as one multiplication and one addition, [1, channel, row, column]."""
+        mean, deviation = (np.array(numbers) for numbers in (self.about.mean, self.about.deviation))
+        if picture.shape[2] != len(mean) or picture.size == 0:
+            raise ArgumentError(
+                f"picture has shape {list(picture.shape)}; use uint8 [rows, columns, {len(mean)}]"
+            )
+        scale, shift = (1 / (255 * deviation)).astype(np.float32), (-mean / deviation).astype(np.float32)
+        pixels = np.multiply(picture, scale, dtype=np.float32)
+        pixels += shift
+        return pixels.transpose(2, 0, 1)[None]
+
+    def _labels(self, x: Array | Mapping[str, Array]) -> Array:
+        inputs = self._arrays(x, "nchw")
+        return self._plan(inputs, wants_labels=True).run(inputs)["labels"][:, 0]
 
     # ------------------------------------------------------------ the parts
 

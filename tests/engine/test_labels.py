@@ -1,0 +1,114 @@
+"""Labels of pictures: the number of the largest score, also where scores are resized last."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+import downup
+from downup import engine
+from downup.data import ClassInfo, NetworkMetadata
+from downup.errors import ArgumentError, DataError
+from engine.models import model_of, session_of
+from engine.random_graphs import Maker
+
+ABOUT = NetworkMetadata(
+    classes=tuple(ClassInfo(f"class {i}", (i, i, i)) for i in range(4)),
+    channels="rgb",
+    mean=(0.5, 0.4, 0.3),
+    deviation=(0.2, 0.25, 0.3),
+    stride=2,
+    halo=9,
+)
+
+
+def network(last="resize"):
+    """Half the size and back: by a resize, or with a convolution after it."""
+    make = Maker(11)
+    x = np.random.default_rng(12).standard_normal((1, 3, 26, 34)).astype(np.float32)
+    make.shapes["x"] = x.shape
+    low = make.activation(make.convolution("x", channels=16, kernel=(3, 3), stride=2))
+    low = make.convolution(low, channels=4, kernel=(1, 1))
+    scales = make.numbers([1, 1, 2, 2], np.float32)
+    out = make.add("Resize", [low, "", scales], (1, 4, 26, 34), mode="linear")
+    if last != "resize":
+        out = make.convolution(out, channels=4, kernel=(3, 3))
+    return model_of(make.nodes, {"x": x}, [out], make.weights), x
+
+
+def with_metadata(model, path):
+    for key, value in ABOUT.to_properties().items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+    return engine.Session(path, threads=1)
+
+
+@pytest.mark.parametrize("last", ["resize", "convolution"])
+def test_labels_are_those_of_the_scores(last):
+    model, x = network(last)
+    session = session_of(model, 2)
+    labels = session.labels(x)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, session.run(x).argmax(axis=1))
+    assert len(np.unique(labels)) > 1
+
+
+def test_a_picture_is_normalised_as_its_file_tells(tmp_path):
+    model, _ = network()
+    session = with_metadata(model, tmp_path / "model.onnx")
+    picture = np.random.default_rng(13).integers(0, 256, (26, 34, 3)).astype(np.uint8)
+    x = (picture / 255 - np.array(ABOUT.mean)) / np.array(ABOUT.deviation)
+    scores = session.run(x.astype(np.float32).transpose(2, 0, 1)[None])
+    labels = session.labels(picture)
+    assert labels.shape == (26, 34)
+    assert (labels == scores[0].argmax(axis=0)).mean() > 0.999
+    assert (session.class_count, session.halo) == (4, 9)
+    assert session.stride % ABOUT.stride == 0
+
+
+def test_windows_at_multiples_of_the_stride_have_the_labels_of_the_whole(tmp_path):
+    model, _ = network("convolution")
+    session = with_metadata(model, tmp_path / "model.onnx")
+    picture = np.random.default_rng(14).integers(0, 256, (90, 90, 3)).astype(np.uint8)
+    whole, start, halo = session.labels(picture), 2 * session.stride, session.halo
+    window = session.labels(np.ascontiguousarray(picture[start : start + 40, start : start + 40]))
+    inside = slice(halo, 40 - halo)
+    np.testing.assert_array_equal(window[inside, inside], whole[start:, start:][inside, inside])
+
+
+def test_a_file_without_metadata_labels_arrays_but_no_pictures():
+    model, x = network()
+    session = session_of(model)
+    assert session.labels(x).shape == (1, 26, 34)
+    with pytest.raises(DataError, match="says neither classes nor normalisation"):
+        session.labels(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_picture_of_other_channels_is_refused(tmp_path):
+    model, _ = network()
+    session = with_metadata(model, tmp_path / "model.onnx")
+    with pytest.raises(ArgumentError, match=r"picture has shape \[8, 8, 1\]; use uint8 \[rows, columns, 3\]"):
+        session.labels(np.zeros((8, 8, 1), np.uint8))
+
+
+def test_load_takes_a_file_a_run_or_a_module(tmp_path):
+    import torch
+
+    model, x = network()
+    onnx.save(model, tmp_path / "model.onnx")
+    expected = downup.load(tmp_path / "model.onnx", threads=1).run(x)
+    np.testing.assert_array_equal(downup.load(tmp_path).run(x), expected)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.ReLU())
+    given = torch.from_numpy(x)
+    found = downup.load(module, example=torch.zeros(2, 3, 16, 16)).run(x)
+    np.testing.assert_allclose(found, module(given).detach().numpy(), atol=1e-5)
+    empty = tmp_path / "run"
+    empty.mkdir()
+    for wrong, message in (
+        (empty, "has no model.onnx; write it with: downup export"),
+        (7, "source is a int"),
+        (module, "example is None"),
+    ):
+        with pytest.raises((ArgumentError, DataError), match=message):
+            downup.load(wrong)
