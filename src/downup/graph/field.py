@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from downup.errors import DataError
 from downup.graph.facts import Facts
-from downup.graph.field_steps import FLAT, RESHAPES, STEPS, Flat, Interval, Place, Step, WholePictureError
+from downup.graph.field_place import Flat, Interval, Place, Step, WholePictureError
+from downup.graph.field_steps import FLAT, RESHAPES, STEPS
 from downup.graph.nodes import is_constant, name_node
 from downup.graph.shapes.pointwise import BROADCAST
 
