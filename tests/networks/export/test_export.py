@@ -142,6 +142,11 @@ def test_an_example_of_one_pixel_is_refused(tmp_path: Path) -> None:
         export_onnx(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8), tmp_path / "model.onnx")
 
 
+def test_a_file_tells_nothing_of_the_folders_it_was_made_in(tmp_path: Path) -> None:
+    export_onnx(enliven(TorchSegNet()), torch.zeros(2, 3, 64, 64), tmp_path / "model.onnx")
+    assert b".py" not in (tmp_path / "model.onnx").read_bytes()
+
+
 def test_metadata_and_training_stay_as_they_were(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4).eval())
     export_onnx(network, torch.zeros(2, 3, 8, 8), tmp_path / "model.onnx", metadata={"author": "tester"})

@@ -95,7 +95,20 @@ def trace(module: nn.Module, example: Tensor) -> Exported:
         except torch.onnx.errors.OnnxExporterError as error:
             raise _refusal("holds what ONNX cannot say", error) from error
     assert made is not None
+    _forget_origin(made.model)
     return Exported(program, made.model)
+
+
+def _forget_origin(model: ir.Model) -> None:
+    """Take out what torch notes at each node: where in whose folders its code stands. So equal networks are equal files."""
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        for value in (*node.inputs, *node.outputs):
+            if value is not None:
+                value.metadata_props.clear()
+    for value in model.graph.inputs:
+        value.metadata_props.clear()
+    model.graph.metadata_props.clear()
 
 
 def _refusal(what: str, error: BaseException) -> ArgumentError:
