@@ -119,10 +119,12 @@ def test_evaluate_gives_the_scores_of_training(data, trained, tmp_path):
     metrics = json.loads((folder / "metrics.json").read_text())
 
     assert result.exit_code == 0, result.output
-    assert scores["mean_iou"] == metrics["mean_iou"]
-    assert scores["confusion"] == metrics["confusion"]
+    # The engine labels here, torch did in training: a pixel may lie between two classes.
+    assert scores["mean_iou"] == pytest.approx(metrics["mean_iou"], abs=1e-3)
+    found, expected = np.array(scores["confusion"]), np.array(metrics["confusion"])
+    assert np.abs(found - expected).sum() <= 2e-4 * expected.sum()
     assert all(item.name in result.stdout for item in CLASSES)
-    assert f"Mean IoU {metrics['mean_iou']:.4f}" in result.stdout
+    assert f"Mean IoU {scores['mean_iou']:.4f}" in result.stdout
 
 
 def test_evaluate_takes_a_split_or_names_those_there_are(data, trained):
@@ -343,12 +345,26 @@ def test_version_and_help_are_quick_and_load_neither_torch_nor_numpy():
     assert re.fullmatch(r"downup \d+\.\d+\.\d+\n", done.stdout), done.stderr
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "demo"])
+def test_a_trained_run_labels_and_is_scored_without_torch(data, trained, tmp_path):
+    folder, _ = trained
+    for arguments in (
+        ["evaluate", folder, data],
+        ["predict", folder, data / "val" / "images", "-o", tmp_path / "out"],
+    ):
+        program = (
+            "import sys; sys.modules['torch'] = None\n"
+            "from downup.cli import app\n"
+            f"app({[*map(str, arguments)]!r})"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize("command", ["train", "demo"])
 def test_without_torch_one_line_says_what_to_install(command, data, tmp_path):
     arguments = {
         "train": [data, "-o", "run"],
-        "evaluate": ["run", data],
-        "predict": ["run", data, "-o", "out"],
     }
     program = (
         "import sys; sys.modules['torch'] = None\n"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from downup.cli.console import keep_memory, need_torch, output, progress_bar, say, swatch, table
+from downup.cli.console import keep_memory, output, progress_bar, say, swatch, table
+from downup.cli.labelling import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +39,11 @@ def evaluate(
 
     Mean IoU, and for each class IoU, Dice and the F-score of its boundary.
     """
-    need_torch("evaluate")
     keep_memory()
     from downup.data import open_dataset
     from downup.errors import DataError
     from downup.prediction import score_dataset
-    from downup.training import load_session, open_run
+    from downup.training import open_run
     from downup.training.results import read_classes
     from downup.training.run_folder import write_json
 
@@ -65,7 +65,7 @@ def evaluate(
         raise DataError(
             f"{data}: has no pictures in split {chosen!r}; give --split with one of {', '.join(names)}"
         )
-    session = load_session(folder, device=device, threads=threads)
+    session = session_of(folder, "evaluate", device, threads)
     with progress_bar(console, "labelling") as progress:
         judged = score_dataset(session, dataset.splits[chosen], classes, channels, progress=progress)
     title = f"{run} on {len(judged.pictures)} pictures of {data} ({chosen})"

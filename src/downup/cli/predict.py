@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from downup.cli.console import keep_memory, need_torch, output, progress_bar, say, say_error
+from downup.cli.console import keep_memory, output, progress_bar, say, say_error
+from downup.cli.labelling import session_of
 
 
 def predict(
@@ -34,15 +35,14 @@ def predict(
 
     A picture that cannot be read is named and left out, the others are labelled, and the exit status is 1.
     """
-    need_torch("predict")
     keep_memory()
     from downup.prediction import label_folder
-    from downup.training import load_session, open_run
+    from downup.training import open_run
     from downup.training.results import read_classes
 
     folder = open_run(run)
     classes, channels = read_classes(folder), folder.read_config()["channels"]
-    session = load_session(folder, device=device, threads=threads)
+    session = session_of(folder, "predict", device, threads)
     console = output()
     with progress_bar(console, "labelling") as progress:
         outcome = label_folder(
