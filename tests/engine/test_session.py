@@ -132,3 +132,24 @@ def test_all_nodes_that_are_not_run_are_named_at_once():
     x = np.ones((1, 1, 1, 1), np.float32)
     with pytest.raises(DataError, match=r"Conv 'first': its weights .*; Conv 'second': its weights"):
         session_of(model_of(nodes, {"x": x}, ["b"])).run(x)
+
+
+def test_a_convolution_over_an_upsampled_part_and_a_skip_takes_each_by_its_own():
+    make = Maker(15)
+    make.shapes["x"] = (2, 8, 9, 13)
+    low = make.activation(make.convolution("x", channels=16, kernel=(1, 1)))
+    scales = make.numbers([1, 1, 2, 2], np.float32)
+    rules = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    up = make.add("Resize", [low, "", scales], (2, 16, 18, 26), **rules)
+    shuffled = make.convolution("x", channels=12, kernel=(1, 1))
+    skip = make.add("DepthToSpace", [shuffled], (2, 3, 18, 26), blocksize=2)
+    for parts in ([up, skip], [skip, up]):
+        branch = Maker(16)
+        branch.nodes, branch.weights, branch.shapes = list(make.nodes), dict(make.weights), dict(make.shapes)
+        out = branch.activation(branch.convolution(branch.concat(parts), channels=16, kernel=(3, 3)))
+        x = np.random.default_rng(17).standard_normal((2, 8, 9, 13)).astype(np.float32)
+        model = model_of(branch.nodes, {"x": x}, [out], branch.weights)
+        session = session_of(model, 2)
+        assert not [step for step in session.steps(x) if step.operators in ("Resize", "Concat")]
+        (expected,) = run_peer(model, {"x": x}).values()
+        np.testing.assert_allclose(session.run(x), expected, rtol=1e-4, atol=2e-5)

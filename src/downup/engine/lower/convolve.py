@@ -11,7 +11,7 @@ import onnx_ir as ir
 from downup.engine.convolution import ConvolutionStep, prepare
 from downup.engine.lower.context import Lowering, refuse
 from downup.engine.lower.pointwise import combine
-from downup.engine.values import Array, Value, constant_value
+from downup.engine.values import CHANNELS_LAST, Array, Value, constant_value
 from downup.graph.nodes import operand
 from downup.graph.shapes import Window, window_of
 from downup.kernels import lib
@@ -22,6 +22,14 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
     """Conv and ConvTranspose."""
     given, upsample = node.inputs[0], (1, 1)
     assert given is not None
+    concat = given.producer()
+    if (
+        concat is not None
+        and concat.op_type == "Concat"
+        and any(v.name in lowering.upsampled for v in concat.inputs if v)
+    ):
+        _lower_parts(lowering, node, concat)
+        return
     if given.name in lowering.upsampled:
         given, upsample = lowering.upsampled[given.name]
     weight, bias = _weights(lowering, node)
@@ -51,6 +59,38 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
         )
     operator = ("Resize+" if upsample != (1, 1) else "") + node.op_type + added + applied
     add_convolution(lowering, lowering.prepared[name], value, residual, out, operator)
+
+
+def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
+    """A convolution over an upsampled part and another one: each by its own, the second added to the first."""
+    weight, bias = _weights(lowering, node)
+    window = window_of(node, lowering.shape(node.inputs[0]), weight.shape[2:])
+    residual, out, added = _residual(lowering, node)
+    activation, out, applied = lowering.absorb(out)
+    slices, start = {}, 0
+    for value in concat.inputs:
+        assert value is not None
+        slices[value] = weight[:, start : (start := start + lowering.shape(value)[1])]
+    (grown,) = (value for value in slices if value.name in lowering.upsampled)
+    (other,) = (value for value in slices if value is not grown)
+    low, upsample = lowering.upsampled[grown.name or ""]
+    name = (node.outputs[0].name, out.name, "parts", upsample)
+    if name not in lowering.prepared:
+        lowering.prepared[name] = (
+            prepare(slices[grown], None, window, upsample=upsample),
+            prepare(slices[other], bias, window, activation=activation),
+        )
+    first, second = lowering.prepared[name]
+    shape = lowering.shape(node.outputs[0])
+    so_far = lowering.temporary(f"{node.outputs[0].name} of one part", shape, order=CHANNELS_LAST)
+    residual = None if residual is None else lowering.channels_last(residual)
+    small = lowering.channels_last(lowering.value(low))
+    lowering.steps.append(
+        ConvolutionStep.of(
+            first, small, residual, so_far, f"Resize+Conv{added}", lowering.scratch, lowering.threads
+        )
+    )
+    add_convolution(lowering, second, lowering.value(other), so_far, out, f"Conv{applied}")
 
 
 def add_convolution(

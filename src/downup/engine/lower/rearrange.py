@@ -63,7 +63,9 @@ def lower_expand(lowering: Lowering, node: ir.Node) -> None:
 
 
 def lower_concat(lowering: Lowering, node: ir.Node) -> None:
-    """Copies only what was not written in its place."""
+    """Copies only what was not written in its place; nothing where the convolution after it takes part by part."""
+    if any(value is not None and value.name in lowering.upsampled for value in node.inputs):
+        return
     out = lowering.new(node.outputs[0])
     axis, start = lowering.site(node).need("axis") % out.rank, 0
     for given in node.inputs:

@@ -141,9 +141,26 @@ def lower_resize(lowering: Lowering, node: ir.Node) -> None:
 
 
 def _takes_upsampling(lowering: Lowering, consumer: ir.Node, value: ir.Value) -> bool:
+    if consumer.op_type == "Concat":
+        return _is_one_of_two_parts(lowering, consumer, value)
     if consumer.op_type != "Conv" or consumer.inputs[0] is not value:
         return False
     return lowering.constant(consumer.inputs[1]) is not None
+
+
+def _is_one_of_two_parts(lowering: Lowering, concat: ir.Node, value: ir.Value) -> bool:
+    """Whether a convolution over two parts, one of them upsampled, can be the sum of one over each."""
+    convolution, site = lowering.only_consumer(concat.outputs[0]), lowering.site(concat)
+    if convolution is None or convolution.op_type != "Conv" or convolution.inputs[0] is not concat.outputs[0]:
+        return False
+    if len(set(concat.inputs)) != 2 or len(concat.inputs) != 2 or site.need("axis") not in (1, -3):
+        return False
+    other = concat.inputs[1] if concat.inputs[0] is value else concat.inputs[0]
+    is_plain = lowering.constant(convolution.inputs[1]) is not None and lowering.constant(other) is None
+    # A window of one pixel takes no fewer products of upsampled parts than of others.
+    is_wide = lowering.shape(convolution.inputs[1])[2:] == (3, 3)
+    is_first = other is not None and other.name not in lowering.upsampled
+    return is_plain and is_wide and is_first and lowering.site(convolution).get("group", 1) == 1
 
 
 def _is_argmax(lowering: Lowering, consumer: ir.Node | None) -> bool:
