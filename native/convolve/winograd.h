@@ -84,10 +84,12 @@ struct WinogradJob {
 
   // The part in which a vector of channels lies as a whole, and which of its channels comes first; NULL: it crosses parts.
   const Part* whole_part(int64_t channel, int64_t* first) const {
+    const int64_t left = call.plan->group_in - channel;
     for (int64_t p = 0; p < call.part_count; ++p) {
       if (channel < parts[p].channels) {
         *first = channel;
-        return channel + kLanes <= parts[p].channels ? &parts[p] : nullptr;
+        // The last channels may fill less than a vector.
+        return channel + smaller(kLanes, left) <= parts[p].channels ? &parts[p] : nullptr;
       }
       channel -= parts[p].channels;
     }
@@ -128,8 +130,16 @@ struct WinogradJob {
       for (int64_t channel = 0; channel < call.plan->group_in; channel += kLanes, to += kTile * kLanes) {
         int64_t first = 0;
         const Part* part = is_inside ? whole_part(channel, &first) : nullptr;
+        const float* from = nullptr;
+        bool is_readable = false;
         if (part) {
-          const float* from = part->data + at.n * part->batch_stride + at.in[0] * part->row_stride + at.in[1] * part->column_stride + first;
+          from = part->data + at.n * part->batch_stride + at.in[0] * part->row_stride + at.in[1] * part->column_stride + first;
+          // What is read behind the last channel is never multiplied, but must lie in the view.
+          const int64_t reach = larger(0, (Scheme::kIn - 1) * rows->dilation * part->row_stride) +
+                                larger(0, (Scheme::kIn - 1) * columns->dilation * part->column_stride);
+          is_readable = first + kLanes <= part->channels || part->end - from >= reach + kLanes;
+        }
+        if (is_readable) {
           Scheme::transform_input(from, part->row_stride * rows->dilation, part->column_stride * columns->dilation, to, winograd.point_stride);
         } else {
           fill_patch(at, channel, patch);

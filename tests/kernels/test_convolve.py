@@ -445,7 +445,7 @@ def test_what_a_run_may_not_get_is_named():
     refuses("out and residual share memory", x, out[:, :, :, :5], out[:, :, ::-1])
     refuses("threads is 0", x, out, threads=0)
     wide = empty_channels_last((1, 10, 5, 5))
-    refuses(r"out and parts\[0\] share memory", wide[:, :4], wide[:, 4:])
+    refuses(r"out and parts\[0\] share memory", wide[:, :4], wide[:, 3:9])
     scratch = np.empty(64, np.uint8)
     code = lib.du_convolution_run(
         convolution.native,
