@@ -249,12 +249,37 @@ struct Element {
   }
   static DU_INLINE void stream(T* p, const Lanes& v) { stream_as(p, packed(v)); }
   static DU_INLINE void store(T* p, const Lanes& v) { store_as(p, packed(v)); }
+  // Lanes that were loaded from elements of this type, none of them NaN, need no rounding.
+  static DU_INLINE void store_whole(T* p, const Lanes& v) {
+    if constexpr (sizeof(T) == 2) {
+      store_as(p, __builtin_convertvector(bit_cast<Vector<uint32_t, N>>(v) >> 16, Vector<uint16_t, N>));
+    } else {
+      store(p, v);
+    }
+  }
 };
 
 // a where mask is true, else b; bits are copied, so NaN and -0 pass unchanged.
 template <class Lanes, class Mask>
 DU_INLINE Lanes choose(const Mask& mask, const Lanes& a, const Lanes& b) {
   return bit_cast<Lanes>((bit_cast<Mask>(a) & mask) | (bit_cast<Mask>(b) & ~mask));
+}
+
+// Whether any lane is NaN.
+template <class Lanes>
+DU_INLINE bool has_nan(const Lanes& v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(Lanes) == 64 && sizeof(v[0]) == 4) return _mm512_cmp_ps_mask(bit_cast<__m512>(v), bit_cast<__m512>(v), _CMP_UNORD_Q);
+  if constexpr (sizeof(Lanes) == 64 && sizeof(v[0]) == 8) return _mm512_cmp_pd_mask(bit_cast<__m512d>(v), bit_cast<__m512d>(v), _CMP_UNORD_Q);
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(Lanes) == 32) return _mm256_movemask_epi8(bit_cast<__m256i>(v != v));
+  if constexpr (sizeof(Lanes) == 16) return _mm_movemask_epi8(bit_cast<__m128i>(v != v));
+#endif
+  const auto is_nan = bit_cast<Vector<uint64_t, sizeof(Lanes) / 8>>(v != v);
+  uint64_t any = 0;
+  for (uint64_t i = 0; i < sizeof(Lanes) / 8; ++i) any |= is_nan[i];
+  return any;
 }
 
 // before + value where the code is the wanted one; before elsewhere.

@@ -6,15 +6,17 @@
 namespace downup {
 namespace DU_ISA {
 
-// The largest tap and its code. NaN is larger than everything and a later NaN replaces an earlier one.
-template <class T, class P, int64_t kLanes, bool kWrites>
+// The largest tap and its code. NaN is larger than everything and a later NaN replaces an earlier one. Vectors are quicker
+// without NaN: their running sum is NaN if any tap is, or if there are infinities of both signs, and then they are done again.
+template <class T, class P, int64_t kLanes, bool kWrites, bool kKnowsNaN = true>
 struct Largest {
   static constexpr bool kFindsLargest = true, kWritesPositions = kWrites;
+  using Quick = Largest<T, P, kLanes, kWrites, false>;
   using E = Element<T, kLanes>;
   using C = Codes<T, kLanes>;
   typename E::Scalar best;
   int64_t best_code;
-  typename E::Lanes lanes;
+  typename E::Lanes lanes, sum;
   typename E::Mask codes;
 
   DU_INLINE void open(const P*) { best_code = -1; }
@@ -36,16 +38,25 @@ struct Largest {
 
   DU_INLINE void open_lanes(const P*) {}
   DU_INLINE void first_lanes(const typename E::Lanes& value, int64_t code) {
-    lanes = value;
+    lanes = sum = value;
     codes = typename E::Mask{} + static_cast<typename E::Integer>(code);
   }
   DU_INLINE void visit_lanes(const typename E::Lanes& value, int64_t code) {
-    const typename E::Mask larger_or_nan = (value > lanes) | (value != value);
-    lanes = choose(larger_or_nan, value, lanes);
-    if (kWrites) codes = larger_or_nan ? typename E::Mask{} + static_cast<typename E::Integer>(code) : codes;
+    const typename E::Mask here = typename E::Mask{} + static_cast<typename E::Integer>(code);
+    if constexpr (kKnowsNaN) {
+      const typename E::Mask larger_or_nan = (value > lanes) | (value != value);
+      lanes = choose(larger_or_nan, value, lanes);
+      if (kWrites) codes = larger_or_nan ? here : codes;
+    } else {
+      if (kWrites) codes = value > lanes ? here : codes;
+      lanes = value > lanes ? value : lanes;
+      sum += value;
+    }
   }
+  // False where the taps must be visited again by one that knows NaN.
+  DU_INLINE bool is_right() const { return kKnowsNaN || !has_nan(sum); }
   DU_INLINE void close_lanes(T* sample, P* position, int64_t base, int64_t step) {
-    E::store(sample, lanes);
+    kKnowsNaN ? E::store(sample, lanes) : E::store_whole(sample, lanes);
     if (kWrites) C::store(position, codes, base, step);
   }
 };
@@ -54,6 +65,7 @@ struct Largest {
 template <class T, int64_t kLanes>
 struct Coded {
   static constexpr bool kFindsLargest = false;
+  using Quick = Coded;
   using E = Element<T, kLanes>;
   using C = Codes<T, kLanes>;
   uint8_t wanted;
@@ -78,6 +90,7 @@ struct Coded {
   DU_INLINE void visit_lanes(const typename E::Lanes& value, int64_t code) {
     lanes = choose(C::equal(wanted_lanes, code), value, lanes);
   }
+  DU_INLINE bool is_right() const { return true; }
   DU_INLINE void close_lanes(T* sample, uint8_t*, int64_t, int64_t) { E::store(sample, lanes); }
 };
 
@@ -139,13 +152,16 @@ DU_INLINE void one_window(const SelectCall& call, const T* plane, T* sample, P* 
   visitor.close(sample, position, base);
 }
 
-// The samples at p, p + stride, p + 2 stride, ... For stride 2 two whole vectors are read, from p or from p - 1, whichever
-// stays between the first and the last sample that some tap of these windows needs.
+// The samples at p, p + stride, p + 2 stride, ... For stride 2 twice as many are read, from p or from p - 1, whichever stays
+// between the first and the last sample that some tap of these windows needs.
 template <class E, int kStride, class T>
 DU_INLINE typename E::Lanes load_strided(const T* p, int64_t stride, bool is_first) {
   constexpr int64_t kLanes = sizeof(typename E::Lanes) / sizeof(typename E::Scalar);
   if constexpr (kStride == 1) {
     return E::load(p);
+  } else if constexpr (kStride == 2 && sizeof(T) == 2) {
+    const auto pairs = load_as<Vector<uint32_t, kLanes>>(is_first ? p : p - 1);
+    return bit_cast<typename E::Lanes>(is_first ? pairs << 16 : pairs & 0xffff0000u);
   } else if constexpr (kStride == 2) {
     const T* from = is_first ? p : p - 1;
     const typename E::Lanes a = E::load(from), b = E::load(from + kLanes);
@@ -162,10 +178,35 @@ DU_INLINE typename E::Lanes load_strided(const T* p, int64_t stride, bool is_fir
   }
 }
 
-// One row of windows where columns lie side by side (channels-first); needs kLanes windows inside the plane for vectors.
-template <class T, class P, int64_t kLanes, class Visitor, int kStride>
-void planar_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
+// kLanes windows side by side, with all their columns on the plane, from `line`: the first row of the first of them. kTaps
+// columns, or any number for 0. Returns whether the visitor is right; nothing is written where it is not.
+template <class T, class P, int64_t kLanes, class Visitor, int kStride, int kTaps>
+DU_INLINE bool planar_windows(const SelectCall& call, const T* line, T* samples, P* positions, Range taps_y, int64_t base, int64_t step) {
   using E = Element<T, kLanes>;
+  const PositionRule<P> rule(call);
+  const Axis &rows = call.rows, &columns = call.columns;
+  const int64_t taps = kTaps ? kTaps : columns.size;
+  Visitor visitor;
+  visitor.open_lanes(positions);
+  for (int64_t ky = taps_y.begin; ky < taps_y.end; ++ky, line += rows.dilation * call.plane_strides[2]) {
+    const int64_t code = rule.code(ky, 0);
+    // Rows that the windows above did not read.
+    if (kLanes == kManyLanes<T> && kStride && ky >= rows.size - rows.stride) fetch_ahead<kStride * kLanes * static_cast<int64_t>(sizeof(T))>(line);
+    const auto first = load_strided<E, kStride>(line, columns.stride, true);
+    ky == taps_y.begin ? visitor.first_lanes(first, code) : visitor.visit_lanes(first, code);
+#pragma GCC unroll 3
+    for (int64_t kx = 1; kx < taps; ++kx) {
+      visitor.visit_lanes(load_strided<E, kStride>(line + kx * columns.dilation, columns.stride, false), code + rule.code(0, kx));
+    }
+  }
+  if (!visitor.is_right()) return false;
+  visitor.close_lanes(samples, positions, base, step);
+  return true;
+}
+
+// One row of windows where columns lie side by side (channels-first); needs kLanes windows inside the plane for vectors.
+template <class T, class P, int64_t kLanes, class Visitor, int kStride, int kTaps>
+void planar_row(const SelectCall& call, const T* plane, T* samples, P* positions, int64_t row) {
   const PositionRule<P> rule(call);
   const Axis &rows = call.rows, &columns = call.columns;
   const Range taps_y = taps_inside(rows, row), inside = windows_inside(columns);
@@ -176,26 +217,14 @@ void planar_row(const SelectCall& call, const T* plane, T* samples, P* positions
   if (taps_y.begin < taps_y.end && inside.end - inside.begin >= kLanes) {
     for (; x < inside.begin; ++x) one(x);
     const int64_t step = rule.column_step(), row_base = rule.base(row, 0);
+    const T* top = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2];
     for (; x < inside.end; x += kLanes) {
       x = smaller(x, inside.end - kLanes);  // the last vector repeats some
+      const T* line = top + window_start(columns, x);
       const int64_t base = row_base + x * step;
       P* position = positions ? positions + x : nullptr;
-      Visitor visitor;
-      visitor.open_lanes(position);
-      const T* line = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2] + window_start(columns, x);
-      int64_t code = rule.code(taps_y.begin, 0);
-      visitor.first_lanes(load_strided<E, kStride>(line, columns.stride, true), code);
-      for (int64_t kx = 1; kx < columns.size; ++kx) {
-        visitor.visit_lanes(load_strided<E, kStride>(line + kx * columns.dilation, columns.stride, false), code + rule.code(0, kx));
-      }
-      for (int64_t ky = taps_y.begin + 1; ky < taps_y.end; ++ky) {
-        line += rows.dilation * call.plane_strides[2];
-        code = rule.code(ky, 0);
-        for (int64_t kx = 0; kx < columns.size; ++kx) {
-          visitor.visit_lanes(load_strided<E, kStride>(line + kx * columns.dilation, columns.stride, kx == 0), code + rule.code(0, kx));
-        }
-      }
-      visitor.close_lanes(samples + x, position, base, step);
+      if (planar_windows<T, P, kLanes, typename Visitor::Quick, kStride, kTaps>(call, line, samples + x, position, taps_y, base, step)) continue;
+      planar_windows<T, P, kLanes, Visitor, kStride, 0>(call, line, samples + x, position, taps_y, base, step);
     }
   }
   for (; x < columns.out; ++x) one(x);
@@ -253,19 +282,22 @@ void channel_row(const SelectCall& call, const T* plane, T* samples, P* position
   }
 }
 
+template <class T, class P, int64_t kLanes, class Visitor>
+auto choose_planar_row_of(const SelectCall& call) {
+  const int64_t stride = call.columns.stride, taps = call.columns.size;
+  if (stride == 1) return taps == 3 ? planar_row<T, P, kLanes, Visitor, 1, 3> : planar_row<T, P, kLanes, Visitor, 1, 0>;
+  // A window of one column would not need the last sample that a vector of stride 2 reads.
+  if (stride == 2 && taps == 2) return planar_row<T, P, kLanes, Visitor, 2, 2>;
+  if (stride == 2 && taps > 1) return taps == 3 ? planar_row<T, P, kLanes, Visitor, 2, 3> : planar_row<T, P, kLanes, Visitor, 2, 0>;
+  return planar_row<T, P, kLanes, Visitor, 0, 0>;
+}
+
 template <class T, class P, template <int64_t> class Visitor>
 auto choose_planar_row(const SelectCall& call) {
   constexpr int64_t kMany = kManyLanes<T>, kFew = kFewLanes<T>;
   const Range inside = windows_inside(call.columns);
-  const bool is_wide = inside.end - inside.begin >= kMany;
-  if (call.columns.stride == 1) {
-    return is_wide ? planar_row<T, P, kMany, Visitor<kMany>, 1> : planar_row<T, P, kFew, Visitor<kFew>, 1>;
-  }
-  // A window of one column would not need the last sample that a vector of stride 2 reads.
-  if (call.columns.stride == 2 && call.columns.size > 1) {
-    return is_wide ? planar_row<T, P, kMany, Visitor<kMany>, 2> : planar_row<T, P, kFew, Visitor<kFew>, 2>;
-  }
-  return planar_row<T, P, kFew, Visitor<kFew>, 0>;
+  const bool is_wide = inside.end - inside.begin >= kMany && call.columns.stride <= 2;
+  return is_wide ? choose_planar_row_of<T, P, kMany, Visitor<kMany>>(call) : choose_planar_row_of<T, P, kFew, Visitor<kFew>>(call);
 }
 
 template <class T, class P, template <int64_t> class Visitor>
