@@ -18,6 +18,8 @@ from torch.fx import Graph, Node
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.nn.functional import pad
 
+import downup.ops  # noqa: F401  (registers the operators that are looked for)
+
 _library = torch.library.Library("downup_export", "DEF")
 _library.define("max_pool2d_taps(Tensor x, int size) -> Tensor")
 _library.define("max_unpool2d_taps(Tensor x, Tensor taps, int size, SymInt[2]? out_size) -> Tensor")
