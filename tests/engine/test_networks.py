@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.networks.export.engines import enliven
 
 from downup import engine
 from downup.networks import NetworkConfig, build, export_onnx
+from networks.export.engines import enliven
 
 SIZES = ((2, 64, 96), (1, 33, 47), (1, 70, 50))
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.networks.export.engines import enliven, run_onnxruntime
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from downup.engine import Session
 from downup.networks import export_onnx
+from networks.export.engines import enliven, run_onnxruntime
 
 SIZES = ((2, 64, 64), (1, 67, 45))
 

@@ -6,11 +6,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
-from tests.networks.export.engines import enliven
 
 from downup.networks import NetworkConfig, build
 from downup.networks.export import Exported, check_against_onnxruntime
 from downup.networks.export.writer import trace
+from networks.export.engines import enliven
 
 
 @pytest.fixture(scope="module")

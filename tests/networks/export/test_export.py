@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tests.networks.export.engines import enliven, run_onnxruntime, run_openvino
 from torch import Tensor, nn
 
 from downup import nn as own
 from downup import ops
 from downup.errors import ArgumentError
 from downup.networks import NetworkConfig, build, export_onnx
+from networks.export.engines import enliven, run_onnxruntime, run_openvino
 
 SIZES = ((2, 64, 96), (1, 33, 47), (3, 70, 50))
 CLOSE = 2e-5  # of the largest score

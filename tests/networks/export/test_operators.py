@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.networks.export.engines import run_onnxruntime, run_openvino
 from torch import Tensor, nn
 
 from downup import ops
 from downup.networks import export_onnx
+from networks.export.engines import run_onnxruntime, run_openvino
 
 
 class Called(nn.Module):
