@@ -153,3 +153,20 @@ def test_a_convolution_over_an_upsampled_part_and_a_skip_takes_each_by_its_own()
         assert not [step for step in session.steps(x) if step.operators in ("Resize", "Concat")]
         (expected,) = run_peer(model, {"x": x}).values()
         np.testing.assert_allclose(session.run(x), expected, rtol=1e-4, atol=2e-5)
+
+
+def test_padding_that_the_size_decides_is_found_anew_for_each_size():
+    # "Same" at stride 2 pads an even side on one side and an odd one on both.
+    make = Maker(8)
+    weight = make.numbers(np.random.default_rng(9).standard_normal((4, 3, 3, 3)), np.float32)
+    nodes = [helper.make_node("Conv", ["x", weight], ["y"], auto_pad="SAME_UPPER", strides=[2, 2])]
+    sizes = [(1, 3, 8, 8), (1, 3, 9, 9), (1, 3, 8, 9)]
+    pictures = [
+        np.random.default_rng(n).standard_normal(shape).astype(np.float32) for n, shape in enumerate(sizes)
+    ]
+    model = model_of(nodes, {"x": pictures[0]}, ["y"], make.weights)
+    session = session_of(model)
+    for picture in pictures:
+        np.testing.assert_allclose(
+            session.run(picture), run_peer(model, {"x": picture})["y"], rtol=1e-4, atol=1e-4
+        )

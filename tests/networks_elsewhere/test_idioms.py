@@ -100,6 +100,25 @@ class Decoder(nn.Module):
         return self.last(x)
 
 
+class Pyramid(nn.Module):
+    """PSPNet's pooling to fixed numbers, DeepLab's dilated branches and its global one, and a head of an auxiliary scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder(lambda channels: nn.Identity())
+        self.dilated = nn.ModuleList(nn.Conv2d(24, 8, 3, padding=rate, dilation=rate) for rate in (1, 2, 4))
+        self.pooled = nn.ModuleList(nn.Conv2d(24, 4, 1) for _ in range(3))
+        self.mix, self.last = block(3 * 8 + 3 * 4, 16), nn.Conv2d(16, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        deep = self.encoder(x)[-1]
+        parts = [layer(deep) for layer in self.dilated]
+        for layer, count in zip(self.pooled, (1, 2, 3), strict=True):
+            small = layer(F.adaptive_avg_pool2d(deep, count))
+            parts.append(F.interpolate(small, size=deep.shape[2:], mode="bilinear"))
+        return F.interpolate(self.last(self.mix(torch.cat(parts, 1))), size=x.shape[2:], mode="bilinear")
+
+
 class Attention(nn.Module):
     """MA-Net's and PAN's attention over all places, by products of matrices and a softmax."""
 
@@ -122,6 +141,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "LinkNet, added and cropped": lambda: Decoder(lambda channels: nn.Identity(), adds=True, crops=True),
     "U-Net on ResNeXt": lambda: Decoder(lambda channels: block(channels, channels, groups=4, act=nn.GELU)),
     "FPN on squeeze-and-excite": lambda: Decoder(SqueezeExcite, adds=True),
+    "PSPNet and DeepLab": Pyramid,
     "MA-Net": Attention,
 }
 

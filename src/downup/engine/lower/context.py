@@ -21,7 +21,7 @@ from downup.engine.values import (
     memory_order,
     packed_strides,
 )
-from downup.graph.nodes import attribute, name_node
+from downup.graph.nodes import attribute, is_constant, name_node
 from downup.graph.shapes import Known, Site, site_of
 from downup.kernels import lib
 
@@ -102,6 +102,18 @@ class Lowering:
     def constant(self, value: ir.Value | None) -> Array | None:
         """The numbers of a value that follows from sizes and weights."""
         return None if value is None else self.known[value.name or ""].value
+
+    def kept(self, node: ir.Node, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` packs of a node's weights: once for all plans; anew where they follow from the picture's size.
+
+        key: whatever else differs from plan to plan, such as padding that the size decides.
+        """
+        if not all(value is None or is_constant(value) for value in node.inputs[1:]):
+            return make()
+        name = (node.outputs[0].name, key)
+        if name not in self.prepared:
+            self.prepared[name] = make()
+        return self.prepared[name]
 
     def dtype(self, value: ir.Value) -> np.dtype[Any]:
         """The element type of a value."""

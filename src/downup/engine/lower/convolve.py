@@ -12,7 +12,7 @@ from downup.engine.convolution import ConvolutionStep, prepare
 from downup.engine.lower.context import Lowering, refuse
 from downup.engine.lower.pointwise import combine
 from downup.engine.values import CHANNELS_LAST, Array, Value, constant_value
-from downup.graph.nodes import operand
+from downup.graph.nodes import constant, operand
 from downup.graph.shapes import Window, window_of
 from downup.kernels import lib
 from downup.kernels.convolve import Convolution
@@ -46,9 +46,10 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
     residual, out, added = (None, out, "") if is_transposed else _residual(lowering, node)
     activation, out, applied = lowering.absorb(out)
     groups = lowering.site(node).get("group", 1)
-    name = (node.outputs[0].name, out.name, upsample)
-    if name not in lowering.prepared:
-        lowering.prepared[name] = prepare(
+    convolution = lowering.kept(
+        node,
+        (out.name, upsample, window),
+        lambda: prepare(
             weight,
             bias,
             window,
@@ -56,9 +57,10 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
             is_transposed=is_transposed,
             upsample=upsample,
             activation=activation,
-        )
+        ),
+    )
     operator = ("Resize+" if upsample != (1, 1) else "") + node.op_type + added + applied
-    add_convolution(lowering, lowering.prepared[name], value, residual, out, operator)
+    add_convolution(lowering, convolution, value, residual, out, operator)
 
 
 def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
@@ -74,13 +76,14 @@ def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
     (grown,) = (value for value in slices if value.name in lowering.upsampled)
     (other,) = (value for value in slices if value is not grown)
     low, upsample = lowering.upsampled[grown.name or ""]
-    name = (node.outputs[0].name, out.name, "parts", upsample)
-    if name not in lowering.prepared:
-        lowering.prepared[name] = (
+    first, second = lowering.kept(
+        node,
+        (out.name, grown.name, upsample, window),
+        lambda: (
             prepare(slices[grown], None, window, upsample=upsample),
             prepare(slices[other], bias, window, activation=activation),
-        )
-    first, second = lowering.prepared[name]
+        ),
+    )
     shape = lowering.shape(node.outputs[0])
     so_far = lowering.temporary(f"{node.outputs[0].name} of one part", shape, order=CHANNELS_LAST)
     residual = None if residual is None else lowering.channels_last(residual)
@@ -206,10 +209,10 @@ def _multiply(
     activation, out, applied = lowering.absorb(out)
     if activation.kind == lib.DU_PRELU:
         raise refuse(node, "a PReLU after a product of matrices is not supported")
-    name = (node.outputs[0].name, out.name)
-    if name not in lowering.prepared:
-        one = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
-        lowering.prepared[name] = prepare(weight[:, :, None, None], bias, one, activation=activation)
+    one = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    convolution = lowering.kept(
+        node, out.name, lambda: prepare(weight[:, :, None, None], bias, one, activation=activation)
+    )
     rows, inner = math.prod(left.shape[:-1]), left.shape[-1]
     pixels = _pixels(lowering.packed(left), rows, inner)
     made = lowering.new(out, packed=True)
@@ -219,7 +222,7 @@ def _multiply(
     )
     lowering.steps.append(
         ConvolutionStep.of(
-            lowering.prepared[name],
+            convolution,
             pixels,
             None,
             _pixels(target, rows, weight.shape[0]),
@@ -243,7 +246,7 @@ def _row_bias(lowering: Lowering, out: ir.Value, columns: int) -> tuple[Array | 
     if add is None or add.op_type != "Add" or add in lowering.absorbed:
         return None, out, ""
     other = add.inputs[1] if add.inputs[0] is out else add.inputs[0]
-    bias = lowering.constant(other)
+    bias = constant(other)
     if bias is None or bias.size != columns or bias.shape[-1:] != (columns,):
         return None, out, ""
     lowering.absorbed.add(add)
