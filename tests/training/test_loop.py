@@ -53,7 +53,7 @@ def test_a_run_leaves_everything_it_promises(finished):
 
     assert names == {
         "config.json", "classes.json", "history.csv", "last.safetensors", "best.safetensors", "metrics.json",
-        "report.html", "overlays",
+        "report.html", "overlays", "model.onnx",
     }  # fmt: skip
     assert metrics["mean_iou"] == finished.scores.mean_iou
     assert metrics["epoch"] == finished.best_epoch
