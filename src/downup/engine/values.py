@@ -118,7 +118,7 @@ def reshaped_strides(
 ) -> tuple[int, ...] | None:
     """Strides of the new axes over the same memory.
 
-    >>> reshaped_strides((1, 8, 3, 5), (480, 4, 160, 32), (1, 2, 4, 15), 4)
+    >>> reshaped_strides((2, 8, 3, 5), (480, 4, 160, 32), (2, 2, 4, 15), 4)
     (480, 16, 4, 32)
     >>> reshaped_strides((1, 8, 3, 5), (480, 4, 160, 32), (1, 24, 5), 4) is None
     True
