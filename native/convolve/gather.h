@@ -5,13 +5,6 @@
 #include "plan.h"
 #include "product.h"
 
-// Steps of a walk over channels are part of it; the sanitizers would watch each for itself.
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
-#define DU_STEP __attribute__((always_inline))
-#else
-#define DU_STEP
-#endif
-
 namespace downup {
 namespace DU_ISA {
 

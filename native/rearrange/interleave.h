@@ -8,13 +8,6 @@
 
 #include "../simd.h"
 
-// Steps of the vectors are always part of what takes them, but where sanitizers and coverage would watch each one of many thousand.
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
-#define DU_STEP __attribute__((always_inline))
-#else
-#define DU_STEP
-#endif
-
 namespace downup {
 namespace DU_ISA {
 
@@ -25,7 +18,7 @@ struct Known {
 };
 
 template <int64_t kCount, class F>
-DU_STEP inline void unrolled(F&& f) {
+DU_INLINE void unrolled(F&& f) {
   [&]<int64_t... i>(std::integer_sequence<int64_t, i...>) DU_STEP {
     (f(Known<i>{}), ...);
   }(std::make_integer_sequence<int64_t, kCount>{});
@@ -33,7 +26,7 @@ DU_STEP inline void unrolled(F&& f) {
 
 // Lane i of the result is lane Rule::lane(i) of a and b one after the other.
 template <class Rule, class V, int64_t... i>
-DU_STEP inline V shuffled(const V& a, const V& b, std::integer_sequence<int64_t, i...>) {
+DU_INLINE V shuffled(const V& a, const V& b, std::integer_sequence<int64_t, i...>) {
   return __builtin_shufflevector(a, b, Rule::lane(i)...);
 }
 
@@ -59,7 +52,7 @@ struct OutOfLine {
 };
 
 template <int64_t kLanes, int64_t kStrands, template <int64_t, int64_t, int64_t, int64_t> class Rule, class V>
-DU_STEP inline void shuffle_prime(V (&v)[kStrands]) {
+DU_INLINE void shuffle_prime(V (&v)[kStrands]) {
   V out[kStrands];
   unrolled<kStrands>([&](auto k) DU_STEP {
     V sum = v[0];
@@ -81,7 +74,7 @@ constexpr int64_t smallest_factor(int64_t n) {
 
 // v[k]: strand k -> vector k of the line.
 template <int64_t kLanes, int64_t kStrands, class V>
-DU_STEP inline void interleave(V (&v)[kStrands]) {
+DU_INLINE void interleave(V (&v)[kStrands]) {
   constexpr int64_t kGroups = smallest_factor(kStrands), kInGroup = kStrands / kGroups;
   if constexpr (kInGroup == 1) {
     shuffle_prime<kLanes, kStrands, IntoLine>(v);
@@ -102,7 +95,7 @@ DU_STEP inline void interleave(V (&v)[kStrands]) {
 
 // v[k]: vector k of the line -> strand k.
 template <int64_t kLanes, int64_t kStrands, class V>
-DU_STEP inline void deinterleave(V (&v)[kStrands]) {
+DU_INLINE void deinterleave(V (&v)[kStrands]) {
   constexpr int64_t kGroups = smallest_factor(kStrands), kInGroup = kStrands / kGroups;
   if constexpr (kInGroup == 1) {
     shuffle_prime<kLanes, kStrands, OutOfLine>(v);
