@@ -97,6 +97,30 @@ def build() -> keras.Model:
     return keras.Model(picture, layers.Conv2D(len(earth.CLASSES), 1, name="scores")(x), name="fcn")
 
 
+# Each layer of the network that changes the size, and its equation.
+EQUATIONS = {
+    "down_1_max": "floor((n - 2) / 2) + 1",
+    "down_2_blur": "ceil(n / 2)",
+    "down_3_strided": "ceil(n / 2)",
+    "up_3_transposed": "n * 2",
+    "up_2_bilinear": "n * 2",
+    "up_1_unpool": "2 * (n - 1) + 2",
+}
+
+
+def show_network(model: keras.Model) -> None:
+    """The size of each map on the way down and up, beside the equation that foretells it."""
+    for name, equation in EQUATIONS.items():
+        layer = model.get_layer(name)
+        # Of a pair, the map comes first and its positions second.
+        (_, n, *_), (_, rows, columns, channels) = (
+            (image[0] if isinstance(image, list | tuple) else image).shape
+            for image in (layer.input, layer.output)
+        )
+        kind = type(layer).__name__
+        print(f"{name:16} {kind:23} {equation:22} of n = {n:2}: got {rows} x {columns}, {channels} channels")
+
+
 def tiles(part: str, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Random squares of the Earth's tiles, and their labels."""
     samples = earth.dataset().splits[part]
@@ -122,9 +146,7 @@ def main() -> None:
 
     heading("3. A fully convolutional network learns the Earth")
     model = build()
-    for layer in model.layers:
-        if layer.name.startswith(("down", "up", "scores")):
-            print(f"{layer.name:16} {type(layer).__name__}")
+    show_network(model)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255))
     images, masks = tiles("train", STEPS * BATCH, rng)
     answers, truth = tiles("val", 36, rng)
