@@ -14,7 +14,7 @@ from torch import Tensor
 from downup import geometry, kernels, nn, ops, taps
 from downup.errors import ArgumentError
 from downup.kernels import Window, reference
-from downup.ops._forms import form_of, two_views
+from downup.ops._forms import form_of, readable, two_views
 from downup.ops._resample_plan import adaptive_plan, sampled_plan
 from downup.ops._resample_run import run_resample
 
@@ -365,6 +365,26 @@ def test_any_strides_give_the_same() -> None:
     views = two_views(turned, form_of(turned).rest, out, form_of(out).rest)
     kernels.check(kernels.lib.du_resample2d(*views, down.native, across.native, 1))
     assert torch.equal(out, expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_slice_of_an_image_is_read_where_it_lies(layout: torch.memory_format) -> None:
+    image = torch.randn(2, 24, 11, 9).contiguous(memory_format=layout)
+    for x in (image[:, 5:18], image[:, :, 2:7, 1:8], image[1:, 3:, 1:]):
+        assert readable(x)[0] is x
+        plain = x.clone(memory_format=torch.contiguous_format).requires_grad_()
+        for pool in (lambda x: ops.avg_pool2d(x, 3, 2, 1), lambda x: ops.interpolate(x, scale_factor=2)):
+            assert torch.equal(pool(x), pool(plain.detach()))
+            assert pool(x).stride() == pool(x.contiguous(memory_format=layout)).stride()
+    # A gradient that comes out of a concatenation is such a slice.
+    low = torch.randn(2, 13, 4, 3).contiguous(memory_format=layout).requires_grad_()
+    both = torch.cat([ops.interpolate(low, scale_factor=3), torch.zeros(2, 5, 12, 9)], 1)
+    weights = torch.randn(2, 18, 12, 9).contiguous(memory_format=layout)
+    (both * weights).sum().backward()
+    expected = weights[:, :13].double().unflatten(2, (4, 3)).unflatten(4, (3, 3)).sum((3, 5))
+    assert low.grad is not None
+    assert low.grad.stride() == low.stride()
+    assert torch.allclose(low.grad.double(), expected, atol=1e-5)
 
 
 def test_windows_wider_than_a_line_of_the_kernel() -> None:

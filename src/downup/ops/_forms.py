@@ -39,15 +39,17 @@ class Form:
 
     size: rows and columns.
     layout: the one of torch's two that it is packed in; None if in neither.
+    is_sliced: in neither, but every sample of its images lies where it would in a larger one: the kernels read it there.
     rest: what its `du_view` says but for the address; empty where there is none.
     """
 
-    __slots__ = ("dtype", "layout", "rest", "shape", "size", "strides")
+    __slots__ = ("dtype", "is_sliced", "layout", "rest", "shape", "size", "strides")
 
     def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype) -> None:
         self.shape, self.strides, self.dtype = shape, strides, dtype
         self.size = shape[-2:]
         self.layout = _layout(torch.empty_strided(shape, strides, device="meta"))
+        self.is_sliced = self.layout is None and _is_sliced(shape, strides)
         self.rest = rest_of_view(self, ELEMENT_TYPES[dtype]) if dtype in ELEMENT_TYPES else b""
 
     def empty(self) -> Tensor:
@@ -90,6 +92,15 @@ def packed(x: Tensor) -> tuple[Tensor, Form]:
     return x, form
 
 
+def readable(x: Tensor) -> tuple[Tensor, Form, Layout]:
+    """`x` for kernels that read slices of images where they lie; and how torch lays out what is made of it."""
+    form = form_of(x)
+    if not form.is_sliced:
+        x, form = packed(x)
+        return x, form, form.layout or torch.contiguous_format
+    return x, form, torch._prims_common.suggest_memory_format(x)
+
+
 def laid(name: str, x: Tensor, form: Form) -> Tensor:
     """`x` as this packed form says; copied only when it lies in another way."""
     if form_of(x) is form:
@@ -107,6 +118,16 @@ def _layout(like: Tensor) -> Layout | None:
     if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
         return torch.channels_last
     return None
+
+
+def _is_sliced(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    if len(shape) != 4:
+        return False
+    _, channels, rows, columns = shape
+    _, plane, down, right = strides
+    in_planes = right == 1 and down >= columns and plane >= down * (rows - 1) + columns
+    in_pixels = plane == 1 and right >= channels and down >= right * (columns - 1) + channels
+    return in_planes or in_pixels
 
 
 # The bytes of all views of a call at once: a fifth of what cffi takes to convert their fields one by one.

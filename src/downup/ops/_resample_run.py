@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from downup import kernels
-from downup.ops._forms import packed, resized, two_views
+from downup.ops._forms import Form, Layout, packed_form, readable, two_views
 from downup.ops._native import threads
 from downup.taps import Taps
 
@@ -18,14 +18,19 @@ RESAMPLED = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.uint8
 
 def run_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """[n, c, rows.in_size, columns.in_size] -> [n, c, rows.out_size, columns.out_size], no gradient."""
-    x, form = packed(x)
-    out_form = resized(form, (rows.out_size, columns.out_size))
+    x, form, layout = readable(x)
+    out_form = _resized(form, layout, rows.out_size, columns.out_size)
     out = out_form.empty()
     views = two_views(x, form.rest, out, out_form.rest)
     code = _resample2d(*views, rows.native, columns.native, threads())
     if code:
         kernels.check(code)
     return out
+
+
+@lru_cache(maxsize=4096)
+def _resized(form: Form, layout: Layout, rows: int, columns: int) -> Form:
+    return packed_form((*form.shape[:2], rows, columns), form.dtype, layout)
 
 
 def compose_resample(x: Tensor, rows: Taps, columns: Taps) -> Tensor:
