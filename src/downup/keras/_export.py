@@ -5,14 +5,10 @@ Run as a program, `python -m downup.keras._export MODEL.keras FILE.onnx`: how a 
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -78,6 +74,8 @@ def _export_on_torch(model: Any, target: Path) -> None:
     import onnx_ir as ir
     import torch
 
+    from downup.networks.export.exporter import first_error, first_line, forget_origin, quiet
+
     class _Flat(torch.nn.Module):
         """The model, called on its inputs one by one."""
 
@@ -97,7 +95,7 @@ def _export_on_torch(model: Any, target: Path) -> None:
         examples.append(torch.ones(sizes, dtype=getattr(torch, tensor.dtype)))
         open_axes.append({axis: other if axis else batch for axis, n in enumerate(tensor.shape) if n is None})
     names = [tensor.name for tensor in model.inputs]
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         try:
             program = torch.export.export(
                 _Flat().eval(), tuple(examples), dynamic_shapes=(tuple(open_axes),), strict=False
@@ -110,8 +108,9 @@ def _export_on_torch(model: Any, target: Path) -> None:
                 verbose=False,
             )
         except Exception as error:  # whatever torch's parts and the model's own layers raise
-            raise _refusal(model, error) from error
+            raise _refusal(model, first_line(first_error(error))) from error
     assert made is not None
+    forget_origin(made.model)
     _name_outputs(made.model.graph, [str(name) for name in model.output_names])
     replace_file(target, lambda temporary: ir.save(made.model, temporary))
 
@@ -126,29 +125,11 @@ def _name_outputs(graph: Any, names: list[str]) -> None:
         value.name = name
 
 
-def _refusal(model: Any, error: BaseException) -> ArgumentError:
-    reason = error
-    while reason.__cause__ is not None:
-        reason = reason.__cause__
-    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
+def _refusal(model: Any, reason: str) -> ArgumentError:
     return ArgumentError(
-        f"model {model.name!r} cannot be exported ({type(reason).__name__}: {lines[0] if lines else ''}); fix the sizes of "
-        "its keras.Input where they are open, and leave out what depends on values"
+        f"model {model.name!r} cannot be exported ({reason}); fix the sizes of its keras.Input where they are open, and "
+        "leave out what depends on values"
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the notes of torch's exporter about itself and about how Keras keeps its weights."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 if __name__ == "__main__":

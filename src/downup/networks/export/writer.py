@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from torch.export import ExportedProgram
 
 from downup.errors import ArgumentError
 from downup.files import replace_file
+from downup.networks.export.exporter import first_error, first_line, forget_origin, quiet
 from downup.networks.export.translations import translation_table
 from downup.networks.export.unpooling import tell_positions_by_taps
 
@@ -76,7 +75,7 @@ def trace(module: nn.Module, example: Tensor) -> Exported:
             "size, since torch takes a size of 1 for fixed"
         )
     open_sizes = dict.fromkeys(_OPEN_AXES, torch.export.Dim.DYNAMIC)
-    with _evaluating(module), _quiet(), torch.no_grad():
+    with _evaluating(module), quiet(), torch.no_grad():
         try:
             program = torch.export.export(module, (example,), dynamic_shapes=(open_sizes,), strict=False)
         except Exception as error:  # torch raises whatever its own parts and the network's code do
@@ -95,32 +94,16 @@ def trace(module: nn.Module, example: Tensor) -> Exported:
         except torch.onnx.errors.OnnxExporterError as error:
             raise _refusal("holds what ONNX cannot say", error) from error
     assert made is not None
-    _forget_origin(made.model)
+    forget_origin(made.model)
     return Exported(program, made.model)
 
 
-def _forget_origin(model: ir.Model) -> None:
-    """Take out what torch notes at each node: where in whose folders its code stands. So equal networks are equal files."""
-    for node in model.graph.all_nodes():
-        node.metadata_props.clear()
-        for value in (*node.inputs, *node.outputs):
-            if value is not None:
-                value.metadata_props.clear()
-    for value in model.graph.inputs:
-        value.metadata_props.clear()
-    model.graph.metadata_props.clear()
-
-
 def _refusal(what: str, error: BaseException) -> ArgumentError:
-    """The first reason behind an error of torch's exporter, in one sentence."""
-    reason = error
-    while reason.__cause__ is not None:
-        reason = reason.__cause__
-        if isinstance(reason, ArgumentError):
-            return ArgumentError(f"module {what}: {reason}")
-    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
+    reason = first_error(error)
+    if isinstance(reason, ArgumentError):
+        return ArgumentError(f"module {what}: {reason}")
     return ArgumentError(
-        f"module {what} ({type(reason).__name__}: {lines[0] if lines else ''}); write it without branches on sizes or values"
+        f"module {what} ({first_line(reason)}); write it without branches on sizes or values"
     )
 
 
@@ -133,17 +116,3 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's notes about deprecations in its own exporter, which nobody here can act on."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
