@@ -16,11 +16,14 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/* nati
 demo: $(READY)
 	$(BIN)/downup demo --output demo
 
+# Tests run side by side, one process for each of up to four cores.
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
 test: $(READY) lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-long: $(READY)
-	$(BIN)/pytest --long
+	$(PYTEST) --long
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -32,7 +33,7 @@ KERNELS = ("du_max_pool2d", "du_resample2d")
 
 @pytest.mark.parametrize("what", ["operators", "layers"])
 def test_the_tests_that_keras_ships_pass_in_our_place(
-    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    what: str, tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     counts = tmp_path / "counts.json"
     environment = {
@@ -65,10 +66,9 @@ def test_the_tests_that_keras_ships_pass_in_our_place(
     assert int(passed[1]) >= 100, summary
 
     counted = json.loads(counts.read_text(encoding="utf-8"))
-    with capsys.disabled():
-        print(
-            f"\nKeras's tests with downup's {what}: {summary}\n  {counted['calls']}\n  native: {counted['native']}"
-        )
+    tell(
+        f"Keras's tests with downup's {what}: {summary}\n  {counted['calls']}\n  native: {counted['native']}"
+    )
     for name in OPERATORS if what == "operators" else LAYERS:
         # Keras tests its adaptive pools, of which there are no layers here, no more often.
         least = 4 if name.startswith("adaptive") else 15

@@ -223,7 +223,7 @@ def their_gradient(call: Call, leaf: Any, theirs: Any, upstream: torch.Tensor) -
 
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("operator", GENERATORS)
-def test_random_calls_agree_with_torch(operator, is_long, capsys):
+def test_random_calls_agree_with_torch(operator, is_long, tell):
     """About one call in seven has an argument out of its range."""
     count = -(-(200_000 if is_long else 2_000) // len(GENERATORS))
     seed = secrets.randbits(48)
@@ -244,9 +244,8 @@ def test_random_calls_agree_with_torch(operator, is_long, capsys):
     finally:
         torch.set_num_threads(threads)
     assert mix["accepted"] > count / 2
-    with capsys.disabled():
-        shares = ", ".join(f"{trait} {n / count:.0%}" for trait, n in mix.most_common())
-        print(f"\n{count} random calls of {operator} agree with torch: {shares}")
+    shares = ", ".join(f"{trait} {n / count:.0%}" for trait, n in mix.most_common())
+    tell(f"{count} random calls of {operator} agree with torch: {shares}")
 
 
 def test_every_operator_with_a_peer_in_torch_is_called():

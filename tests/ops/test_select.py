@@ -135,7 +135,7 @@ def random_values(case: dict, shape: tuple[int, ...], generator: torch.Generator
     return x.to(case["dtype"]).contiguous(memory_format=case["layout"])
 
 
-def test_random_calls_equal_torch_bit_for_bit(is_long, capsys):
+def test_random_calls_equal_torch_bit_for_bit(is_long, tell):
     """Values, positions and gradients. bfloat16 gradients are small whole numbers: torch rounds each of its sums."""
     count = 10_000 if is_long else 1_000
     numbers, randoms = np.random.default_rng(), torch.Generator()
@@ -163,11 +163,8 @@ def test_random_calls_equal_torch_bit_for_bit(is_long, capsys):
             )
     finally:
         torch.set_num_threads(threads)
-    with capsys.disabled():
-        print(
-            f"\n{count} random calls equal torch:",
-            ", ".join(f"{k} {v / count:.0%}" for k, v in mix.most_common()),
-        )
+    shares = ", ".join(f"{k} {v / count:.0%}" for k, v in mix.most_common())
+    tell(f"{count} random calls equal torch: {shares}")
     assert mix["nan"] + mix["ties"] >= count / 5
 
 
