@@ -7,7 +7,10 @@ import onnx_ir as ir
 import pytest
 
 from downup import graph
-from downup.errors import ArgumentError
+from downup.errors import ArgumentError, DataError
+from downup.graph import rewriting
+from downup.graph.nodes import replace_value
+from downup.graph.rules.edit import insert
 from graph.builders import Builder, run_onnx
 
 SIZES = ((1, 16, 16), (2, 13, 10), (1, 7, 32))
@@ -390,3 +393,23 @@ def test_rules_can_be_chosen_by_name():
     assert operators(rewritten(model())[0]) == ["Conv", "MaxPool", "Sigmoid"]
     with pytest.raises(ArgumentError, match=r"rules names magic; there are .*scale-after"):
         graph.rewrite(graph.prepare(ir.from_proto(model())), ["magic"])
+
+
+def test_rules_that_undo_each_other_are_stopped_and_named(monkeypatch):
+    def swap(node, facts, before, after):
+        if node.op_type != before:
+            return False
+        replace_value(node.outputs[0], insert(node, after, list(node.inputs)))
+        return True
+
+    rules = {
+        "to-floor": lambda node, facts: swap(node, facts, "Ceil", "Floor"),
+        "to-ceil": lambda node, facts: swap(node, facts, "Floor", "Ceil"),
+    }
+    monkeypatch.setattr(rewriting, "RULES", rules)
+    build = Builder()
+    build.node("Floor", "x")
+    with pytest.raises(
+        DataError, match="no end in 1000 rounds, the last of them by to-ceil, to-floor; leave one"
+    ):
+        graph.rewrite(graph.prepare(ir.from_proto(build.model())))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from downup.errors import ArgumentError
+from downup.errors import ArgumentError, DataError
 from downup.graph.facts import Facts
 from downup.graph.folding import fold_constants
 from downup.graph.nodes import collect_names, name_node, remove_dead_ends, remove_if_dead
-from downup.graph.rules import RULES
+from downup.graph.rules import RULES, Rule
+
+# A rule moves a node past one other a round: no network comes near it, and rules that undo each other stop at it.
+_MOST_ROUNDS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ def rewrite(model: ir.Model, rules: Collection[str] | None = None) -> list[Chang
 
     Raises:
         ArgumentError: there is no rule of such a name.
+        DataError: the rules came to no end.
     """
     unknown = sorted(set(rules or ()) - set(RULES))
     if unknown:
@@ -42,19 +46,31 @@ def rewrite(model: ir.Model, rules: Collection[str] | None = None) -> list[Chang
     graph, facts = model.graph, Facts(model)
     collect_names(graph)
     changes: list[Change] = []
-    while True:
-        before = len(changes)
-        for name, rule in chosen.items():
-            for node in list(graph):
-                # An earlier change of this round may have taken the node away, or left it to nobody.
-                called = name_node(node)
-                if node.graph is graph and _is_alive(node) and rule(node, facts):
-                    changes.append(Change(name, called))
-                    remove_if_dead(node)
-        if len(changes) == before:
+    for _ in range(_MOST_ROUNDS):
+        found = _apply_once(graph, facts, chosen)
+        if not found:
             break
+        changes += found
+    else:
+        last = ", ".join(sorted({change.rule for change in found}))
+        raise DataError(
+            f"rewriting came to no end in {_MOST_ROUNDS} rounds, the last of them by {last}; leave one of these rules out"
+        )
     fold_constants(graph)
     remove_dead_ends(graph)
+    return changes
+
+
+def _apply_once(graph: ir.Graph, facts: Facts, rules: Mapping[str, Rule]) -> list[Change]:
+    """Try each rule on each node."""
+    changes = []
+    for name, rule in rules.items():
+        for node in list(graph):
+            # An earlier change of this round may have taken the node away, or left it to nobody.
+            called = name_node(node)
+            if node.graph is graph and _is_alive(node) and rule(node, facts):
+                changes.append(Change(name, called))
+                remove_if_dead(node)
     return changes
 
 
