@@ -70,33 +70,35 @@ class ConvolutionStep(Step):
     """A convolution with all that was fused into it."""
 
     convolution: Convolution
+    parts: tuple[Value, ...]
     residual: Value | None
 
     @classmethod
     def of(
         cls,
         convolution: Convolution,
-        value: Value,
+        parts: Sequence[Value],
         residual: Value | None,
         out: Value,
         operator: str,
         scratch: Callable[[str, int], Value],
         threads: int,
     ) -> ConvolutionStep:
-        """The step that reads `value`, adds `residual` and writes `out`."""
-        batch, _, rows, columns = value.shape
+        """The step that reads `parts`, one after the other as channels, adds `residual` and writes `out`."""
+        batch, _, rows, columns = parts[0].shape
         size = convolution.scratch_bytes(batch, (rows, columns), threads)
-        counted = value if convolution.spec.transposed else out
+        counted = parts[0] if convolution.spec.transposed else out
         return cls(
             name=out.name,
             operator=operator,
             algorithm=convolution.algorithm,
-            reads=(value,) if residual is None else (value, residual),
+            reads=(*parts,) if residual is None else (*parts, residual),
             writes=(out,),
             in_place=() if residual is None else ((residual, out),),
             scratch=(scratch(f"scratch of {out.name}", size),) if size else (),
             multiply_adds=batch * math.prod(counted.shape[2:]) * math.prod(convolution.spec.weight_shape),
             convolution=convolution,
+            parts=tuple(parts),
             residual=residual,
         )
 
@@ -106,8 +108,8 @@ class ConvolutionStep(Step):
         return partial(
             kernels.lib.du_convolution_run,
             self.convolution.native,
-            1,
-            memory.view(self.reads[0], kernels.FLOAT32),
+            len(self.parts),
+            memory.views(self.parts, kernels.FLOAT32),
             residual,
             memory.view(self.writes[0], kernels.FLOAT32),
             kernels.ffi.cast("void *", memory.address(self.scratch[0])) if self.scratch else kernels.ffi.NULL,

@@ -71,7 +71,7 @@ class Run:
         self._block = new_block(plan.block_size)
         self._block_address = self._block.ctypes.data
         # Views of what the caller gets: they move to a new array before each run.
-        self._moving: dict[Buffer, list[tuple[Any, int]]] = {}
+        self._moving: dict[Buffer, list[tuple[Any, int, int]]] = {}
         self._results: dict[Buffer, Array] = {}
         for value in plan.outputs.values():
             if value.buffer.home == "output":
@@ -89,12 +89,19 @@ class Run:
 
     def view(self, value: Value, dtype: int) -> Any:
         """A `du_view` of a value of four axes."""
-        item = value.dtype.itemsize
-        strides = [stride // item for stride in value.strides]
-        if value.buffer.home != "output":
-            return kernels.view(self.address(value), value.shape, strides, dtype)
-        made = kernels.view(0, value.shape, strides, dtype)
-        self._moving[value.buffer].append((made, value.offset))
+        return self.views((value,), dtype)
+
+    def views(self, values: Sequence[Value], dtype: int) -> Any:
+        """The same of several values, side by side."""
+        made = kernels.ffi.new("du_view[]", len(values))
+        for index, value in enumerate(values):
+            is_moving = value.buffer.home == "output"
+            strides = [stride // value.dtype.itemsize for stride in value.strides]
+            made[index] = kernels.view(0 if is_moving else self.address(value), value.shape, strides, dtype)[
+                0
+            ]
+            if is_moving:
+                self._moving[value.buffer].append((made, index, value.offset))
         return made
 
     def array(self, value: Value) -> Array:
@@ -113,8 +120,8 @@ class Run:
         for buffer, views in self._moving.items():
             memory = self._results[buffer] = new_block(buffer.size)
             address = memory.ctypes.data
-            for made, offset in views:
-                made.data = kernels.ffi.cast("void *", address + offset)
+            for made, index, offset in views:
+                made[index].data = kernels.ffi.cast("void *", address + offset)
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run all steps."""

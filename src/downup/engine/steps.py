@@ -34,6 +34,10 @@ class Memory(Protocol):
         """A `du_view` of a value of four axes; it moves with the arrays that the caller gets."""
         ...
 
+    def views(self, values: Sequence[Value], dtype: int) -> Any:
+        """The same of several values, side by side."""
+        ...
+
     def array(self, value: Value) -> Array:
         """A value as a NumPy array."""
         ...

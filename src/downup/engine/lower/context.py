@@ -25,6 +25,11 @@ from downup.graph.nodes import attribute, is_constant, name_node
 from downup.graph.shapes import Known, Site, site_of
 from downup.kernels import lib
 
+# Channels that fill whole vectors of every instruction set.
+_EVEN_CHANNELS = 16
+# As many parts as a convolution reads.
+_MOST_PARTS = 64
+
 # The element types that the copying kernel knows by their size.
 _COPIED = {np.dtype(t) for t in (np.float32, np.float64, np.uint8, np.int64)}
 
@@ -61,6 +66,8 @@ class Lowering:
         self.upsampled: dict[str, tuple[ir.Value, tuple[int, int]]] = {}
         # A last resizing that only the labels need: (what it reads, taps of rows and columns).
         self.resized: dict[str, tuple[Value, Any, Any]] = {}
+        # Concatenations that exist nowhere: the convolutions after them read part by part.
+        self.in_parts = {node.outputs[0] for node in graph if self._is_read_in_parts(node)}
         # Poolings and un-poolings by the number of a tap, at the node where each begins or ends.
         self.tap_pools: dict[ir.Node, Any] = {}
         self.tap_unpools: dict[ir.Node, Any] = {}
@@ -177,10 +184,37 @@ class Lowering:
         """Bytes that a step needs while it runs."""
         return self.temporary(name, (size,), np.uint8)
 
+    def _is_read_in_parts(self, node: ir.Node) -> bool:
+        """Whether only convolutions read a concatenation, of parts that they take where they are.
+
+        So a skip takes no more memory than its own while it waits, and lies side by side for all who read it.
+        """
+        if node.op_type != "Concat" or self.is_folded(node) or len(node.inputs) > _MOST_PARTS:
+            return False
+        whole = node.outputs[0]
+        is_picture = len(self.shape(whole)) == 4 and self.dtype(whole) == np.float32
+        if not is_picture or attribute(node, "axis") not in (1, -3) or self.is_output(whole):
+            return False
+        channels = [self.shape(value)[1] for value in node.inputs]
+        return (
+            all(count and count % _EVEN_CHANNELS == 0 for count in channels[:-1])
+            and not any(self._is_known(value) for value in node.inputs)
+            and all(self._takes_parts(reader, whole) for reader in self.consumers(whole))
+        )
+
+    def _takes_parts(self, reader: ir.Node, whole: ir.Value) -> bool:
+        return (
+            reader.op_type == "Conv"
+            and reader.inputs[0] is whole
+            and whole not in list(reader.inputs)[1:]
+            and self.constant(reader.inputs[1]) is not None
+            and attribute(reader, "group", 1) == 1
+        )
+
     def _find_claims(self) -> None:
         """Which values are written where a concatenation needs them, so that it costs nothing."""
         for node in self.graph:
-            if node.op_type != "Concat" or self.is_folded(node):
+            if node.op_type != "Concat" or self.is_folded(node) or node.outputs[0] in self.in_parts:
                 continue
             whole = node.outputs[0]
             rank = len(self.shape(whole))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,14 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
     is_transposed = node.op_type == "ConvTranspose"
     in_shape = lowering.shape(node.inputs[0])
     window = window_of(node, in_shape, weight.shape[2:])
-    value = lowering.value(given)
-    if value.rank == 3:
-        value, weight = _row(value), weight[:, :, None]
+    parts = concat.inputs if concat is not None and given in lowering.in_parts else [given]
+    values = [lowering.value(part) for part in parts]
+    if values[0].rank == 3:
+        values, weight = [_row(values[0])], weight[:, :, None]
         window = _row_window(window)
-    if value.rank != 4 or not value.is_float:
-        raise refuse(node, f"its input has {value.rank} axes of type {value.dtype}; use float32 pictures")
+    if values[0].rank != 4 or not values[0].is_float:
+        found = f"{values[0].rank} axes of type {values[0].dtype}"
+        raise refuse(node, f"its input has {found}; use float32 pictures")
     out = node.outputs[0]
     residual, out, added = (None, out, "") if is_transposed else _residual(lowering, node)
     activation, out, applied = lowering.absorb(out)
@@ -60,7 +63,7 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
         ),
     )
     operator = ("Resize+" if upsample != (1, 1) else "") + node.op_type + added + applied
-    add_convolution(lowering, convolution, value, residual, out, operator)
+    add_convolution(lowering, convolution, values, residual, out, operator)
 
 
 def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
@@ -90,16 +93,16 @@ def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
     small = lowering.channels_last(lowering.value(low))
     lowering.steps.append(
         ConvolutionStep.of(
-            first, small, residual, so_far, f"Resize+Conv{added}", lowering.scratch, lowering.threads
+            first, [small], residual, so_far, f"Resize+Conv{added}", lowering.scratch, lowering.threads
         )
     )
-    add_convolution(lowering, second, lowering.value(other), so_far, out, f"Conv{applied}")
+    add_convolution(lowering, second, [lowering.value(other)], so_far, out, f"Conv{applied}")
 
 
 def add_convolution(
     lowering: Lowering,
     convolution: Convolution,
-    value: Value,
+    values: Sequence[Value],
     residual: Value | None,
     out: ir.Value,
     operator: str,
@@ -107,13 +110,13 @@ def add_convolution(
     """Add the step of a prepared convolution."""
     made = lowering.new(out)
     to = _row(made) if made.rank == 3 else made
-    value = lowering.channels_last(value)
+    parts = [lowering.channels_last(value) for value in values]
     if residual is not None:
         residual = lowering.channels_last(residual)
     # A kernel writes the channels of a pixel side by side.
     target = to if to.has_adjacent_channels else lowering.temporary(to.name, to.shape, order=(0, 2, 3, 1))
     lowering.steps.append(
-        ConvolutionStep.of(convolution, value, residual, target, operator, lowering.scratch, lowering.threads)
+        ConvolutionStep.of(convolution, parts, residual, target, operator, lowering.scratch, lowering.threads)
     )
     if target is not to:
         lowering.copy(target, to, "Transpose")
@@ -223,7 +226,7 @@ def _multiply(
     lowering.steps.append(
         ConvolutionStep.of(
             convolution,
-            pixels,
+            [pixels],
             None,
             _pixels(target, rows, weight.shape[0]),
             node.op_type + added + applied,

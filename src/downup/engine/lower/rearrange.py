@@ -63,8 +63,9 @@ def lower_expand(lowering: Lowering, node: ir.Node) -> None:
 
 
 def lower_concat(lowering: Lowering, node: ir.Node) -> None:
-    """Copies only what was not written in its place; nothing where the convolution after it takes part by part."""
-    if any(value is not None and value.name in lowering.upsampled for value in node.inputs):
+    """Copies only what was not written in its place; nothing where the convolutions after it take part by part."""
+    is_split = any(value is not None and value.name in lowering.upsampled for value in node.inputs)
+    if is_split or node.outputs[0] in lowering.in_parts:
         return
     out = lowering.new(node.outputs[0])
     axis, start = lowering.site(node).need("axis") % out.rank, 0
