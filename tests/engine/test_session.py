@@ -106,6 +106,35 @@ def test_plans_of_many_sizes_are_kept_only_so_long():
     assert len(session._plans) <= 8
 
 
+def test_plans_of_large_pictures_are_kept_in_smaller_number(monkeypatch):
+    model, x = small_network()
+    session = session_of(model)
+    monkeypatch.setattr("downup.engine.session._MOST_BYTES", 2 * session.memory(x))
+    for rows in (24, 22, 20, 18, 16):
+        session.run(x[:, :, :rows])
+    assert len(session._plans) == 2
+    monkeypatch.setattr("downup.engine.session._MOST_BYTES", 0)
+    session.run(x[:, :, :14])
+    assert len(session._plans) == 1
+
+
+def test_networks_are_rewritten_before_they_are_planned():
+    make = Maker(18)
+    x = np.random.default_rng(19).standard_normal((1, 3, 6, 10)).astype(np.float32)
+    make.shapes["x"] = x.shape
+    deep = make.convolution("x", channels=8, kernel=(3, 3))
+    scales = make.numbers([1, 1, 4, 4], np.float32)
+    up = make.add("Resize", [deep, "", scales], (1, 8, 24, 40), mode="linear")
+    scores = make.norm(make.convolution(up, channels=4, kernel=(1, 1)))
+    model = model_of(make.nodes, {"x": x}, [scores], make.weights)
+    session = session_of(model)
+    # The scores are made of the small map, with the norm in their weights, and the interpolation comes last.
+    steps = session.steps(x)
+    assert [step.operators for step in steps] == ["Conv", "Conv", "Resize"]
+    assert steps[1].writes == ((1, 4, 6, 10),)
+    np.testing.assert_allclose(session.run(x), run_peer(model, {"x": x})[scores], rtol=1e-4, atol=1e-5)
+
+
 def test_wrong_inputs_are_named():
     model, x = small_network()
     session = session_of(model)

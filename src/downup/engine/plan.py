@@ -18,6 +18,7 @@ from downup.engine.lower.resample import label_resized
 from downup.engine.memory import new_block, place, set_lifetimes, share_in_place
 from downup.engine.steps import ArrayStep, Call, Step
 from downup.engine.values import Array, Buffer, Value, array_of
+from downup.engine.weights import Weights
 from downup.errors import DataError
 from downup.graph import shapes
 from downup.graph.nodes import name_node
@@ -141,7 +142,7 @@ class Run:
 def make_plan(
     model: ir.Model,
     sizes: Mapping[str, Sequence[int]],
-    prepared: dict[Any, Any],
+    weights: Weights,
     threads: int,
     wants_labels: bool = False,
 ) -> Plan:
@@ -150,7 +151,7 @@ def make_plan(
     Args:
         model: as `downup.graph.read` returns it, perhaps rewritten.
         sizes: the shape of each input, by name.
-        prepared: packed weights, kept from plan to plan.
+        weights: those that are packed already, kept from plan to plan.
         threads: the most that a step may use.
         wants_labels: whether the one output is to be the number of the largest channel, in bytes [n, 1, h, w].
 
@@ -159,7 +160,7 @@ def make_plan(
     """
     graph = model.graph
     known = shapes.infer(model, sizes)
-    lowering = Lowering(graph, known, prepared, threads, wants_labels)
+    lowering = Lowering(graph, known, weights, threads, wants_labels)
     unpooling.find(lowering)
     inputs = {}
     for value in graph.inputs:

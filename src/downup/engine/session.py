@@ -22,6 +22,7 @@ from downup.engine.convolution import tile_steps
 from downup.engine.lower import FOLDED, LOWERINGS
 from downup.engine.plan import Plan, make_plan
 from downup.engine.values import Array
+from downup.engine.weights import ModelFile, Weights
 from downup.errors import ArgumentError, DataError
 from downup.geometry import whole
 from downup.graph.nodes import name_node
@@ -32,8 +33,10 @@ Layout = Literal["nchw", "nhwc"]
 # activation after it along, in fewer multiplications than the rewritten network has.
 _DONE_BY_KERNELS = frozenset({"nearest-convolution", "pool-before-activation"})
 
-# Plans of the sizes used last; each may hold a block of memory as large as all that a network computes.
+# Plans of the sizes used last. Each may hold a block of memory as large as all that a network computes, so that of large
+# ones fewer are kept.
 _MOST_PLANS = 8
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,19 @@ class Session:
     """
 
     def __init__(self, model: str | Path | ir.Model, threads: int | None = None) -> None:
-        # A model that was given stays as it is.
-        self._model = ir.from_proto(ir.to_proto(model)) if isinstance(model, ir.Model) else graph.read(model)
-        graph.rewrite(self._model, [rule for rule in graph.RULES if rule not in _DONE_BY_KERNELS])
         self._source = "" if isinstance(model, ir.Model) else f"{model}: "
+        if isinstance(model, ir.Model):
+            # A model that was given stays as it is.
+            self._model = _rewritten(model.clone())
+            self._weights = Weights()
+        else:
+            file = ModelFile(Path(model))
+            self._model = _rewritten(graph.read(model), self._source)
+            has_external = self._model.meta[graph.HAS_EXTERNAL]
+            self._weights = Weights(None if has_external else lambda: _rewritten(file.read()))
         self._threads = (
             len(os.sched_getaffinity(0)) if threads is None else whole("threads", threads, 1, threads)
         )
-        self._prepared: dict[Any, Any] = {}
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._lock = Lock()
         unknown = [
@@ -189,7 +197,8 @@ class Session:
         """
         side = 8 * self.about.stride
         shape = (1, len(self.about.mean), side, side)
-        plan = make_plan(self._model, {self.input_names[0]: shape}, self._prepared, self._threads)
+        with self._lock:
+            plan = self._made({self.input_names[0]: shape})
         return math.lcm(self.about.stride, *tile_steps(plan.steps, side))
 
     def labels(self, picture: Array) -> Array:
@@ -235,15 +244,25 @@ class Session:
             plan = self._plans.get(key)
             if plan is None:
                 shapes = {name: array.shape for name, array in inputs.items()}
-                try:
-                    plan = make_plan(self._model, shapes, self._prepared, self._threads, wants_labels)
-                except DataError as error:
-                    raise DataError(f"{self._source}{error}") from None
-                self._plans[key] = plan
-                while len(self._plans) > _MOST_PLANS:
+                plan = self._plans[key] = self._made(shapes, wants_labels)
+                while len(self._plans) > 1 and not self._is_little():
                     self._plans.popitem(last=False)
             self._plans.move_to_end(key)
         return plan
+
+    def _is_little(self) -> bool:
+        size = sum(plan.block_size for plan in self._plans.values())
+        return len(self._plans) <= _MOST_PLANS and size <= _MOST_BYTES
+
+    def _made(self, shapes: Mapping[str, tuple[int, ...]], wants_labels: bool = False) -> Plan:
+        """A new plan; the lock is held."""
+        try:
+            return make_plan(self._model, shapes, self._weights, self._threads, wants_labels)
+        except DataError as error:
+            # Of a file that is read again the message begins so already.
+            raise DataError(self._source + str(error).removeprefix(self._source)) from None
+        finally:
+            self._weights.settle()
 
     def _arrays(self, x: Array | Mapping[str, Array], layout: Layout) -> dict[str, Array]:
         names = list(self._inputs)
@@ -271,3 +290,11 @@ class Session:
                 )
             found[name] = array
         return found
+
+
+def _rewritten(model: ir.Model, source: str = "") -> ir.Model:
+    try:
+        graph.rewrite(model, [rule for rule in graph.RULES if rule not in _DONE_BY_KERNELS])
+    except DataError as error:
+        raise DataError(f"{source}{error}") from error
+    return model

@@ -7,11 +7,12 @@ from downup.graph import shapes
 from downup.graph.cost import count_multiply_adds, node_multiply_adds
 from downup.graph.facts import example_shapes
 from downup.graph.field import Field, find_fields
-from downup.graph.reading import prepare, read, refuse_unsupported, write
+from downup.graph.reading import HAS_EXTERNAL, prepare, read, refuse_unsupported, write
 from downup.graph.rewriting import Change, rewrite
 from downup.graph.rules import RULES
 
 __all__ = [
+    "HAS_EXTERNAL",
     "RULES",
     "Change",
     "Field",

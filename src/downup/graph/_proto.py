@@ -44,8 +44,10 @@ _ELEMENTS = {
 }
 
 
-def read_proto(path: Path) -> onnx.ModelProto:
-    """Return the model in a file, its external tensors read in.
+def read_proto(path: Path, content: bytes | None = None) -> tuple[onnx.ModelProto, bool]:
+    """Return the model in a file, its external tensors read in, and whether it has any.
+
+    content: what the file holds, if that is known.
 
     Raises:
         DataError: anything is wrong with the file; the message names it and says what.
@@ -54,18 +56,18 @@ def read_proto(path: Path) -> onnx.ModelProto:
         raise DataError(f"{path}: is a folder; give an ONNX file")
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(path.read_bytes() if content is None else content)
     except DecodeError:
         raise DataError(f"{path}: is not an ONNX file, or is cut off; export or copy it again") from None
     if not model.HasField("graph"):
         raise DataError(f"{path}: is not an ONNX file, or an empty one: it has no graph")
     check_proto(model, path)
-    for tensor in _tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
-            tensor.data_location = onnx.TensorProto.DEFAULT
-            del tensor.external_data[:]
-    return model
+    outside = [tensor for tensor in _tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    for tensor in outside:
+        external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+    return model, bool(outside)
 
 
 def check_proto(model: onnx.ModelProto, path: Path) -> None:

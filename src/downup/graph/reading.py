@@ -23,23 +23,32 @@ from downup.graph.types import assign_types
 _IR_VERSION = 10
 
 
-def read(path: str | Path) -> ir.Model:
+# In `ir.Model.meta`: whether weights lie in other files than the model's own.
+HAS_EXTERNAL = "downup.external"
+
+
+def read(path: str | Path, content: bytes | None = None) -> ir.Model:
     """Return the network in an ONNX file, checked and in one spelling.
 
     Opsets 9 to the newest are brought to one spelling (see `downup.graph.normalise`), functions inlined, constants
     computed, and what no output needs is removed. Every value has an element type.
+
+    Args:
+        path: the file.
+        content: what the file holds, if that is known; external data is read beside `path`.
 
     Raises:
         DataError: the file is damaged, hostile or holds operators that are not supported; the message names it.
         OSError: the file cannot be read.
     """
     path = Path(path)
-    proto = read_proto(path)
+    proto, has_external = read_proto(path, content)
     try:
         model = ir.from_proto(proto)
     except Exception as error:  # what the library says of a file that is not sound comes in many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: cannot be understood: {reason}") from error
+    model.meta[HAS_EXTERNAL] = has_external
     try:
         return prepare(model)
     except DataError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,8 @@ from downup.engine.values import (
     memory_order,
     packed_strides,
 )
-from downup.graph.nodes import attribute, is_constant, name_node
+from downup.engine.weights import Weights, weights_of
+from downup.graph.nodes import attribute, constant, is_constant, name_node
 from downup.graph.shapes import Known, Site, site_of
 from downup.kernels import lib
 
@@ -42,7 +43,7 @@ class Lowering:
     """A network on its way to becoming a plan.
 
     known: shape, type and perhaps numbers of every value, for inputs of given sizes.
-    prepared: what is made from weights once for all plans, by name.
+    weights: what is packed of them once for all plans.
     threads: the most that a step may use.
     wants_labels: the first output is wanted as the number of its largest channel, in a byte.
     """
@@ -50,14 +51,14 @@ class Lowering:
     def __init__(
         self,
         graph: ir.Graph,
-        known: Mapping[str, Known],
-        prepared: dict[Any, Any],
+        known: dict[str, Known],
+        weights: Weights,
         threads: int,
         wants_labels: bool,
     ) -> None:
         self.graph = graph
         self.known = known
-        self.prepared = prepared
+        self.weights = weights
         self.threads = threads
         self.wants_labels = wants_labels
         self.steps: list[Step] = []
@@ -107,7 +108,10 @@ class Lowering:
         return self.known[value.name or ""].shape
 
     def constant(self, value: ir.Value | None) -> Array | None:
-        """The numbers of a value that follows from sizes and weights."""
+        """The numbers of a value that follows from sizes and weights.
+
+        Of a weight that was let go only shape and type are right, but where `kept` packs it.
+        """
         return None if value is None else self.known[value.name or ""].value
 
     def kept(self, node: ir.Node, key: Any, make: Callable[[], Any]) -> Any:
@@ -117,10 +121,21 @@ class Lowering:
         """
         if not all(value is None or is_constant(value) for value in node.inputs[1:]):
             return make()
-        name = (node.outputs[0].name, key)
-        if name not in self.prepared:
-            self.prepared[name] = make()
-        return self.prepared[name]
+        weights = weights_of(node)
+
+        def make_of_numbers() -> Any:
+            self._look_at(weights)
+            return make()
+
+        found = self.weights.packed((node.outputs[0].name, key), weights, make_of_numbers)
+        self._look_at(weights)
+        return found
+
+    def _look_at(self, weights: Sequence[ir.Value]) -> None:
+        """Know of weights what they are by now."""
+        for value in weights:
+            known, array = self.known[value.name or ""], constant(value)
+            self.known[value.name or ""] = replace(known, value=array)
 
     def dtype(self, value: ir.Value) -> np.dtype[Any]:
         """The element type of a value."""
@@ -133,6 +148,9 @@ class Lowering:
         assert value is not None
         name = value.name or ""
         if name not in self._values:
+            if is_constant(value):
+                self.weights.bring_back(value)
+                self._look_at([value])
             array = self.known[name].value
             if array is None:
                 raise UnsupportedError(f"its input {name!r} is read before it is computed")

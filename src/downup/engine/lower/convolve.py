@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,15 +33,14 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
         return
     if given.name in lowering.upsampled:
         given, upsample = lowering.upsampled[given.name]
-    weight, bias = _weights(lowering, node)
+    _need_weights(lowering, node)
     is_transposed = node.op_type == "ConvTranspose"
-    in_shape = lowering.shape(node.inputs[0])
-    window = window_of(node, in_shape, weight.shape[2:])
+    window = window_of(node, lowering.shape(node.inputs[0]), lowering.shape(node.inputs[1])[2:])
     parts = concat.inputs if concat is not None and given in lowering.in_parts else [given]
     values = [lowering.value(part) for part in parts]
-    if values[0].rank == 3:
-        values, weight = [_row(values[0])], weight[:, :, None]
-        window = _row_window(window)
+    is_row = values[0].rank == 3
+    if is_row:
+        values, window = [_row(values[0])], _row_window(window)
     if values[0].rank != 4 or not values[0].is_float:
         found = f"{values[0].rank} axes of type {values[0].dtype}"
         raise refuse(node, f"its input has {found}; use float32 pictures")
@@ -49,44 +48,46 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
     residual, out, added = (None, out, "") if is_transposed else _residual(lowering, node)
     activation, out, applied = lowering.absorb(out)
     groups = lowering.site(node).get("group", 1)
-    convolution = lowering.kept(
-        node,
-        (out.name, upsample, window),
-        lambda: prepare(
-            weight,
+
+    def pack() -> Convolution:
+        weight, bias = _weights(lowering, node)
+        return prepare(
+            weight[:, :, None] if is_row else weight,
             bias,
             window,
             groups=groups,
             is_transposed=is_transposed,
             upsample=upsample,
             activation=activation,
-        ),
-    )
+        )
+
+    convolution = lowering.kept(node, (out.name, upsample, window), pack)
     operator = ("Resize+" if upsample != (1, 1) else "") + node.op_type + added + applied
     add_convolution(lowering, convolution, values, residual, out, operator)
 
 
 def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
     """A convolution over an upsampled part and another one: each by its own, the second added to the first."""
-    weight, bias = _weights(lowering, node)
-    window = window_of(node, lowering.shape(node.inputs[0]), weight.shape[2:])
+    _need_weights(lowering, node)
+    window = window_of(node, lowering.shape(node.inputs[0]), lowering.shape(node.inputs[1])[2:])
     residual, out, added = _residual(lowering, node)
     activation, out, applied = lowering.absorb(out)
-    slices, start = {}, 0
+    channels, start = {}, 0
     for value in concat.inputs:
         assert value is not None
-        slices[value] = weight[:, start : (start := start + lowering.shape(value)[1])]
-    (grown,) = (value for value in slices if value.name in lowering.upsampled)
-    (other,) = (value for value in slices if value is not grown)
+        channels[value] = slice(start, start := start + lowering.shape(value)[1])
+    (grown,) = (value for value in channels if value.name in lowering.upsampled)
+    (other,) = (value for value in channels if value is not grown)
     low, upsample = lowering.upsampled[grown.name or ""]
-    first, second = lowering.kept(
-        node,
-        (out.name, grown.name, upsample, window),
-        lambda: (
-            prepare(slices[grown], None, window, upsample=upsample),
-            prepare(slices[other], bias, window, activation=activation),
-        ),
-    )
+
+    def pack() -> tuple[Convolution, Convolution]:
+        weight, bias = _weights(lowering, node)
+        return (
+            prepare(weight[:, channels[grown]], None, window, upsample=upsample),
+            prepare(weight[:, channels[other]], bias, window, activation=activation),
+        )
+
+    first, second = lowering.kept(node, (out.name, grown.name, upsample, window), pack)
     shape = lowering.shape(node.outputs[0])
     so_far = lowering.temporary(f"{node.outputs[0].name} of one part", shape, order=CHANNELS_LAST)
     residual = None if residual is None else lowering.channels_last(residual)
@@ -122,11 +123,16 @@ def add_convolution(
         lowering.copy(target, to, "Transpose")
 
 
-def _weights(lowering: Lowering, node: ir.Node) -> tuple[Array, Array | None]:
-    weight, bias = lowering.constant(node.inputs[1]), lowering.constant(operand(node, 2))
-    if weight is None or (operand(node, 2) is not None and bias is None):
+def _need_weights(lowering: Lowering, node: ir.Node) -> None:
+    if any(value is not None and lowering.constant(value) is None for value in node.inputs[1:]):
         raise refuse(node, "its weights are computed from the picture; only constant ones are supported")
-    return weight, bias
+
+
+def _weights(lowering: Lowering, node: ir.Node) -> tuple[Array, Array | None]:
+    """Of a node that is being packed."""
+    weight = lowering.constant(node.inputs[1])
+    assert weight is not None
+    return weight, lowering.constant(operand(node, 2))
 
 
 def _row(value: Value) -> Value:
@@ -179,47 +185,74 @@ def lower_gemm(lowering: Lowering, node: ir.Node) -> None:
     has_bias = operand(node, 2) is not None
     if right is None or (has_bias and bias is None) or not left.is_float:
         raise refuse(node, "only products of float32 with constant matrices are supported")
-    right = (right if site.get("transB", 0) else right.T) * np.float32(alpha)
-    columns = right.shape[0]
+    is_transposed = bool(site.get("transB", 0))
+    columns = right.shape[0 if is_transposed else 1]
+
+    def matrix() -> Array:
+        found = lowering.constant(node.inputs[1])
+        assert found is not None
+        return (found if is_transposed else found.T) * np.float32(alpha)
+
     if bias is None or bias.size == 1 or (bias.size == columns and bias.shape[-1] == columns):
-        row = None if bias is None else np.broadcast_to(bias.reshape(-1), columns) * np.float32(beta)
-        _multiply(lowering, node, left, right, row, node.outputs[0])
+
+        def row() -> Array:
+            found = lowering.constant(operand(node, 2))
+            assert found is not None
+            return np.broadcast_to(found.reshape(-1), columns) * np.float32(beta)
+
+        _multiply(lowering, node, left, columns, matrix, row if has_bias else None, node.outputs[0])
         return
     product = lowering.temporary(f"product of {node.outputs[0].name}", (left.shape[0], columns))
-    weight = constant_value("right", right.T)
-    _multiply_matrices(lowering, node, left, weight, product)
+    _multiply_matrices(lowering, node, left, constant_value("right", matrix().T), product)
     added = constant_value("bias", bias * np.float32(beta))
     combine(lowering, product, added, lowering.new(node.outputs[0]), lib.DU_ADD, operator=node.op_type)
 
 
 def lower_matmul(lowering: Lowering, node: ir.Node) -> None:
     """Products of matrices; those with a constant matrix are convolutions of one pixel."""
-    left, right = lowering.value(node.inputs[0]), lowering.value(node.inputs[1])
-    if not (left.is_float and right.is_float):
+    left, right, matrix = lowering.value(node.inputs[0]), node.inputs[1], lowering.constant(node.inputs[1])
+    assert right is not None
+    if not left.is_float or lowering.dtype(right) != np.float32:
         raise refuse(node, f"is of type {left.dtype}; use float32")
-    matrix = lowering.constant(node.inputs[1])
-    if matrix is not None and matrix.ndim == 2 and left.rank >= 2:
-        _multiply(lowering, node, left, matrix.T, None, node.outputs[0])
+    if matrix is None or matrix.ndim != 2 or left.rank < 2:
+        _multiply_any(lowering, node, left, lowering.value(right))
         return
-    _multiply_any(lowering, node, left, right)
+
+    def weight() -> Array:
+        found = lowering.constant(right)
+        assert found is not None
+        return found.T
+
+    _multiply(lowering, node, left, matrix.shape[1], weight, None, node.outputs[0])
 
 
 def _multiply(
-    lowering: Lowering, node: ir.Node, left: Value, weight: Array, bias: Array | None, out: ir.Value
+    lowering: Lowering,
+    node: ir.Node,
+    left: Value,
+    columns: int,
+    weight: Callable[[], Array],
+    bias: Callable[[], Array] | None,
+    out: ir.Value,
 ) -> None:
     """Rows [..., inner] by a weight [columns, inner]: each row is a pixel."""
-    bias, out, added = (bias, out, "") if bias is not None else _row_bias(lowering, out, weight.shape[0])
+    added = ""
+    if bias is None:
+        bias, out, added = _row_bias(lowering, out, columns)
     activation, out, applied = lowering.absorb(out)
     if activation.kind == lib.DU_PRELU:
         raise refuse(node, "a PReLU after a product of matrices is not supported")
     one = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
-    convolution = lowering.kept(
-        node, out.name, lambda: prepare(weight[:, :, None, None], bias, one, activation=activation)
-    )
+
+    def pack() -> Convolution:
+        numbers = None if bias is None else bias()
+        return prepare(weight()[:, :, None, None], numbers, one, activation=activation)
+
+    convolution = lowering.kept(node, out.name, pack)
     rows, inner = math.prod(left.shape[:-1]), left.shape[-1]
     pixels = _pixels(lowering.packed(left), rows, inner)
     made = lowering.new(out, packed=True)
-    whole = made.reshaped((rows, weight.shape[0]))
+    whole = made.reshaped((rows, columns))
     target = (
         made if whole is not None and made.strides[-1] == 4 else lowering.temporary(made.name, made.shape)
     )
@@ -228,7 +261,7 @@ def _multiply(
             convolution,
             [pixels],
             None,
-            _pixels(target, rows, weight.shape[0]),
+            _pixels(target, rows, columns),
             node.op_type + added + applied,
             lowering.scratch,
             lowering.threads,
@@ -244,7 +277,9 @@ def _pixels(value: Value, rows: int, inner: int) -> Value:
     return flat.with_axes((1, inner, 1, rows), (0, flat.strides[1], 0, flat.strides[0]))
 
 
-def _row_bias(lowering: Lowering, out: ir.Value, columns: int) -> tuple[Array | None, ir.Value, str]:
+def _row_bias(
+    lowering: Lowering, out: ir.Value, columns: int
+) -> tuple[Callable[[], Array] | None, ir.Value, str]:
     add = lowering.only_consumer(out)
     if add is None or add.op_type != "Add" or add in lowering.absorbed:
         return None, out, ""
@@ -253,7 +288,7 @@ def _row_bias(lowering: Lowering, out: ir.Value, columns: int) -> tuple[Array | 
     if bias is None or bias.size != columns or bias.shape[-1:] != (columns,):
         return None, out, ""
     lowering.absorbed.add(add)
-    return bias.reshape(-1), add.outputs[0], "+Add"
+    return lambda: bias.reshape(-1), add.outputs[0], "+Add"
 
 
 def _multiply_any(lowering: Lowering, node: ir.Node, left: Value, right: Value) -> None:
