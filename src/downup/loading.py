@@ -7,26 +7,29 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from downup.engine import Session
+from downup.engine import Precision, Session
 from downup.errors import ArgumentError, DataError
 
 _MODEL = "model.onnx"
 
 
-def load(source: Any, *, example: Any = None, threads: int | None = None) -> Session:
+def load(
+    source: Any, *, example: Any = None, threads: int | None = None, precision: Precision = "fast"
+) -> Session:
     """Make a network ready to run.
 
     Args:
         source: an ONNX file of any framework; the folder of a training run; or a torch module.
         example: of a torch module, a tensor [batch, channels, height, width] that it takes, each size at least 2.
         threads: how many threads a run may use; None for all that this process may run on.
+        precision: "fast", or "exact" for convolutions that multiply every weight with its sample, and take longer.
 
     Raises:
         ArgumentError: `source` is a module without an example, or something else altogether.
         DataError: the file or folder cannot be used.
     """
     if isinstance(source, (str, os.PathLike)):
-        return Session(_file_of(Path(source)), threads)
+        return Session(_file_of(Path(source)), threads, precision=precision)
     if not hasattr(source, "state_dict"):
         raise ArgumentError(
             f"source is a {type(source).__name__}; give an ONNX file, the folder of a run, or a torch module"
@@ -38,7 +41,7 @@ def load(source: Any, *, example: Any = None, threads: int | None = None) -> Ses
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _MODEL
         export_onnx(source, example, path)
-        return Session(path, threads)
+        return Session(path, threads, precision=precision)
 
 
 def _file_of(path: Path) -> Path:

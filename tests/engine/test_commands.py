@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper
 from typer.testing import CliRunner
 
 from downup.cli import app
+from downup.data import ClassInfo
+from downup.networks import NetworkConfig, build
+from downup.training.export import write_model
+from engine.models import model_of
 from engine.test_labels import network
 
 RUNNER = CliRunner()
@@ -25,6 +31,17 @@ def test_inspect_lists_the_steps_and_their_times(file):
     assert "1x3x32x48" in done.output
     assert "multiply-adds" in done.output
     assert "share" in done.output
+    # Four pixels back for one phase of the doubling, three ahead for the other.
+    reach = "at most 8 x 8 pixels; a sample for every 1 x 1; shifts with the picture by multiples of 2 x 2"
+    assert reach in done.output
+
+
+def test_inspect_tells_what_keeps_a_network_from_being_shifted(tmp_path):
+    pooled = helper.make_node("GlobalAveragePool", ["x"], ["y"])
+    onnx.save(model_of([pooled], {"x": np.zeros((1, 3, 8, 8), np.float32)}, ["y"]), tmp_path / "model.onnx")
+    done = RUNNER.invoke(app, ["inspect", str(tmp_path / "model.onnx"), "--size", "8x8"])
+    assert done.exit_code == 0, done.output
+    assert "Reach: the output depends on the whole picture: GlobalAveragePool 'y'" in done.output
 
 
 def test_bench_times_the_engines_that_are_installed(file):
@@ -32,6 +49,20 @@ def test_bench_times_the_engines_that_are_installed(file):
     assert done.exit_code == 0, done.output
     for name in ("downup", "ONNX Runtime", "OpenVINO"):
         assert name in done.output
+
+
+def test_bench_times_torch_on_the_network_that_a_file_names(tmp_path):
+    config = NetworkConfig(model="unet", classes=3, width=0.01)
+    write_model(
+        build(config),
+        tmp_path / "model.onnx",
+        classes=tuple(ClassInfo(f"class {i}", (i, i, i)) for i in range(3)),
+        channels="rgb",
+        normalization=([0.5] * 3, [0.2] * 3),
+    )
+    done = RUNNER.invoke(app, ["bench", str(tmp_path / "model.onnx"), "--size", "32x32", "--rounds", "1"])
+    assert done.exit_code == 0, done.output
+    assert "│ torch" in done.output
 
 
 def test_a_size_that_is_none_is_refused(file):

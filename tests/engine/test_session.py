@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from onnx import helper
 
-from downup import engine
+from downup import engine, graph
 from downup.errors import ArgumentError, DataError
+from engine.exact import relative_error, run_exactly
 from engine.models import model_of, run_peer, session_of
 from engine.random_graphs import Maker, make_graph
 
@@ -133,6 +135,18 @@ def test_networks_are_rewritten_before_they_are_planned():
     assert [step.operators for step in steps] == ["Conv", "Conv", "Resize"]
     assert steps[1].writes == ((1, 4, 6, 10),)
     np.testing.assert_allclose(session.run(x), run_peer(model, {"x": x})[scores], rtol=1e-4, atol=1e-5)
+
+
+def test_the_exact_precision_multiplies_every_weight_with_its_sample():
+    model, x = small_network()
+    prepared = graph.prepare(ir.from_proto(model))
+    fast, exact = (engine.Session(prepared, 1, precision=precision) for precision in ("fast", "exact"))
+    assert {step.algorithm for step in fast.steps(x)} & {"winograd", "winograd_repeated"}
+    assert {step.algorithm for step in exact.steps(x)} == {"direct", "max pool"}
+    (answer,) = run_exactly(model, {"x": x}).values()
+    assert relative_error(exact.run(x), answer) < 5e-7
+    with pytest.raises(ArgumentError, match="precision is 'best'; use 'fast' or 'exact'"):
+        engine.Session(prepared, precision="best")
 
 
 def test_wrong_inputs_are_named():

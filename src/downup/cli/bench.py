@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from downup.cli.console import keep_memory, output, say, table
 from downup.cli.size import picture_of
+
+if TYPE_CHECKING:
+    from downup.engine import Session
 
 
 def bench(
@@ -23,9 +26,11 @@ def bench(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each engine, taking turns.")] = 10,
 ) -> None:
-    """Time a network on the engine and on those installed beside it: ONNX Runtime and OpenVINO.
+    """Time a network on the engine and on those installed beside it: ONNX Runtime, OpenVINO and torch.
 
-    The engines take turns in one process, each with its own memory kept; the median of the runs is shown.
+    The engines take turns in one process, each with its own memory kept; the median of the runs is shown. torch reads no
+    ONNX: it runs, eagerly and channels-last, the network that a file of "downup train" or "downup export" names, with other
+    weights, which take the same time.
     """
     from downup import engine
 
@@ -38,6 +43,8 @@ def bench(
         runs["ONNX Runtime"] = _onnx_runtime(model, inputs, count)
     if importlib.util.find_spec("openvino"):
         runs["OpenVINO"] = _openvino(model, inputs, count)
+    if importlib.util.find_spec("torch") and session.has_metadata:
+        runs["torch"] = _torch(session, inputs, count)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
@@ -57,6 +64,24 @@ def bench(
     missing = [name for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name) is None]
     if missing:
         say(console, f"Not installed: {', '.join(missing)}; pip install 'downup[bench]' brings them")
+
+
+def _torch(session: Session, inputs: dict[str, Any], threads: int) -> Callable[[], Any]:
+    from downup.networks import NetworkConfig, build
+
+    torch: Any = importlib.import_module("torch")
+    torch.set_num_threads(threads)
+    network: Any = build(NetworkConfig.from_dict(session.about.network)).eval()
+    network.to(memory_format=torch.channels_last)
+    (x,) = (
+        torch.from_numpy(array).contiguous(memory_format=torch.channels_last) for array in inputs.values()
+    )
+
+    def run() -> Any:
+        with torch.inference_mode():
+            return network(x)
+
+    return run
 
 
 def _onnx_runtime(model: Path, inputs: dict[str, Any], threads: int) -> Callable[[], Any]:

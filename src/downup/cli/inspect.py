@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from downup.cli.console import keep_memory, output, say, table
 from downup.cli.size import picture_of
+
+if TYPE_CHECKING:
+    from downup.engine import Session
 
 
 def inspect(
@@ -53,3 +57,24 @@ def inspect(
         f"{len(steps)} steps, {total / 1e9:,.2f} billion multiply-adds, {memory / 1e6:,.1f} MB of memory"
     )
     say(console, summary + (f", {sum(times):,.1f} ms" if time else ""))
+    say(console, "Reach: " + _reach(session).removeprefix(f"{model}: "))
+
+
+def _reach(session: Session) -> str:
+    """How far the outputs see, and by what a picture may be shifted."""
+    from downup.errors import DataError
+
+    try:
+        found = session.fields
+    except DataError as error:
+        return str(error)
+    lines = []
+    for name, fields in found.items():
+        seen = [field.before + math.ceil(field.stride) + field.after for field in fields]
+        strides, periods = ([getattr(f, key) for f in fields] for key in ("stride", "period"))
+        lines.append(
+            f"each sample of {name} sees at most {seen[0]:,} x {seen[1]:,} pixels; "
+            f"a sample for every {strides[0]} x {strides[1]}; "
+            f"shifts with the picture by multiples of {periods[0]} x {periods[1]}"
+        )
+    return "\n".join(lines)

@@ -74,6 +74,11 @@ class NetworkMetadata:
         }
         return {_PREFIX + name: value for name, value in values.items()}
 
+    @staticmethod
+    def is_in(properties: Mapping[str, str]) -> bool:
+        """Say whether the metadata of a model holds such a table, of whatever version."""
+        return _PREFIX + "metadata" in properties
+
     @classmethod
     def from_properties(cls, properties: Mapping[str, str], file: object) -> NetworkMetadata:
         """Read what `to_properties` wrote, among whatever else stands there.

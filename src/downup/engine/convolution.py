@@ -25,6 +25,7 @@ def prepare(
     bias: Array | None,
     window: Window,
     *,
+    precision: str,
     groups: int = 1,
     is_transposed: bool = False,
     upsample: tuple[int, int] = (1, 1),
@@ -33,6 +34,7 @@ def prepare(
     """Pack the weights of a convolution, once for all plans and threads.
 
     weight: [out, in / groups, rows, columns], transposed [in, out / groups, rows, columns].
+    precision: "fast", or "exact" to rule out what rearranges sums.
     upsample: whole factors of a nearest upsampling in front of the window.
     """
     first, second = weight.shape[0], weight.shape[1] * groups
@@ -46,6 +48,7 @@ def prepare(
         output_padding=extra if is_transposed and extra else (0, 0),  # type: ignore[arg-type]
         upsample=upsample,
         transposed=is_transposed,
+        precision=precision,
         activation=KernelActivation(
             ACTIVATIONS[activation.kind], activation.alpha, activation.beta, activation.slopes
         ),

@@ -28,6 +28,7 @@ from downup.geometry import whole
 from downup.graph.nodes import name_node
 
 Layout = Literal["nchw", "nhwc"]
+Precision = Literal["fast", "exact"]
 
 # What these rules spare other engines costs nothing here: a convolution takes a nearest upsampling before it and an
 # activation after it along, in fewer multiplications than the rewritten network has.
@@ -64,23 +65,30 @@ class Session:
     Args:
         model: an ONNX file, or a model as `downup.graph.read` returns it.
         threads: how many threads a run may use; None for all that this process may run on.
+        precision: "fast" computes 3x3 convolutions with fewer multiplications, which rounds a little more; "exact"
+            multiplies every weight with its sample.
 
     Raises:
         DataError: the file cannot be used, or holds nodes that the engine does not run; all are named.
-        ArgumentError: `threads` is below 1.
+        ArgumentError: `threads` is below 1, or there is no such precision.
     """
 
-    def __init__(self, model: str | Path | ir.Model, threads: int | None = None) -> None:
+    def __init__(
+        self, model: str | Path | ir.Model, threads: int | None = None, *, precision: Precision = "fast"
+    ) -> None:
+        if precision not in ("fast", "exact"):
+            raise ArgumentError(f"precision is {precision!r}; use 'fast' or 'exact'")
         self._source = "" if isinstance(model, ir.Model) else f"{model}: "
         if isinstance(model, ir.Model):
             # A model that was given stays as it is.
             self._model = _rewritten(model.clone())
-            self._weights = Weights()
+            self._weights = Weights(precision)
         else:
             file = ModelFile(Path(model))
             self._model = _rewritten(graph.read(model), self._source)
             has_external = self._model.meta[graph.HAS_EXTERNAL]
-            self._weights = Weights(None if has_external else lambda: _rewritten(file.read()))
+            load = None if has_external else lambda: _rewritten(file.read())
+            self._weights = Weights(precision, load)
         self._threads = (
             len(os.sched_getaffinity(0)) if threads is None else whole("threads", threads, 1, threads)
         )
@@ -181,25 +189,86 @@ class Session:
 
     @property
     def class_count(self) -> int:
-        """Labels run from 0 to this number less one."""
-        return len(self.about.classes)
+        """Labels run from 0 to this number less one.
+
+        Raises:
+            DataError: neither the file's metadata nor its graph tells it.
+        """
+        if self.has_metadata:
+            return len(self.about.classes)
+        shapes = self._example(64, 64)
+        shape = graph.shapes.infer(self._model, shapes)[self.output_names[0]].shape
+        if len(shape) != 4:
+            raise DataError(
+                f"{self._source}the output has shape {list(shape)}, which are no scores of pixels"
+            )
+        return shape[1]
+
+    @cached_property
+    def fields(self) -> dict[str, tuple[graph.Field, graph.Field]]:
+        """For each output that is a picture, what its samples depend on along rows and columns; found in the graph.
+
+        Raises:
+            DataError: an output depends on the whole picture; the nodes are named.
+        """
+        try:
+            return graph.find_fields(self._model)
+        except DataError as error:
+            raise DataError(f"{self._source}{error}") from None
 
     @property
     def halo(self) -> int:
-        """Pixels that a label may depend on beyond its own, to each side."""
-        return self.about.halo
+        """Pixels that a label may depend on beyond its own, to each side.
+
+        As the file's metadata tells it, else as `fields` does.
+
+        Raises:
+            DataError: labels depend on the whole picture, or there is none for each pixel.
+        """
+        if self.has_metadata:
+            return self.about.halo
+        return max(side for field in self._label_fields() for side in (field.before, field.after))
 
     @cached_property
     def stride(self) -> int:
         """Shift a picture by a multiple of this many pixels and its labels shift with it, bit by bit.
 
-        A multiple of the stride that the file names: a convolution may work in tiles.
+        A multiple of the stride that the file's metadata names or `fields` tells: a convolution may work in tiles.
+
+        Raises:
+            DataError: labels depend on the whole picture, or there is none for each pixel.
         """
-        side = 8 * self.about.stride
-        shape = (1, len(self.about.mean), side, side)
+        stride = (
+            self.about.stride if self.has_metadata else math.lcm(*(f.period for f in self._label_fields()))
+        )
+        shapes = self._example(8 * stride, 8 * stride)
         with self._lock:
-            plan = self._made({self.input_names[0]: shape})
-        return math.lcm(self.about.stride, *tile_steps(plan.steps, side))
+            plan = self._made(shapes)
+        (rows,) = (shape[2] for shape in shapes.values())
+        return math.lcm(stride, *tile_steps(plan.steps, rows))
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether the file says anything of itself; see `about`."""
+        return NetworkMetadata.is_in(self._model.metadata_props)
+
+    def _example(self, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the one picture that a network takes which labels."""
+        shapes = self.example_shapes(rows, columns)
+        if [len(shape) for shape in shapes.values()] != [4]:
+            raise DataError(f"{self._source}the inputs {list(shapes)} are not one picture; labels are of one")
+        return shapes
+
+    def _label_fields(self) -> tuple[graph.Field, graph.Field]:
+        """Those of the output that labels are made of."""
+        name = self.output_names[0]
+        found = self.fields.get(name)
+        if found is None or any(field.stride != 1 for field in found):
+            strides = "none" if found is None else " x ".join(str(field.stride) for field in found)
+            raise DataError(
+                f"{self._source}the output {name!r} has one sample for {strides} pixels; labels need one for each"
+            )
+        return found
 
     def labels(self, picture: Array) -> Array:
         """The number of the largest score of each pixel.

@@ -24,10 +24,12 @@ _LEAST_BYTES = 1 << 12
 class Weights:
     """What kernels hold of a network's weights.
 
+    precision: what they are packed for, "fast" or "exact".
     load: gives the network once more, with all its weights; None if they must stay where they are.
     """
 
-    def __init__(self, load: Load | None = None) -> None:
+    def __init__(self, precision: str, load: Load | None = None) -> None:
+        self.precision = precision
         self._load = load
         self._packed: dict[Any, Any] = {}
         self._away: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
             weight[:, :, None] if is_row else weight,
             bias,
             window,
+            precision=lowering.weights.precision,
             groups=groups,
             is_transposed=is_transposed,
             upsample=upsample,
@@ -82,9 +84,10 @@ def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
 
     def pack() -> tuple[Convolution, Convolution]:
         weight, bias = _weights(lowering, node)
+        pack_part = partial(prepare, precision=lowering.weights.precision)
         return (
-            prepare(weight[:, channels[grown]], None, window, upsample=upsample),
-            prepare(weight[:, channels[other]], bias, window, activation=activation),
+            pack_part(weight[:, channels[grown]], None, window, upsample=upsample),
+            pack_part(weight[:, channels[other]], bias, window, activation=activation),
         )
 
     first, second = lowering.kept(node, (out.name, grown.name, upsample, window), pack)
@@ -246,7 +249,8 @@ def _multiply(
 
     def pack() -> Convolution:
         numbers = None if bias is None else bias()
-        return prepare(weight()[:, :, None, None], numbers, one, activation=activation)
+        precision = lowering.weights.precision
+        return prepare(weight()[:, :, None, None], numbers, one, precision=precision, activation=activation)
 
     convolution = lowering.kept(node, out.name, pack)
     rows, inner = math.prod(left.shape[:-1]), left.shape[-1]
