@@ -168,7 +168,10 @@ struct DepthwiseJob {
       const Lanes bias = finisher.bias(0);
       const auto put = [&](const Lanes& sum, int64_t x) {
         const int64_t place = phase.first[1] + x * plan.out_step[1];
-        finisher.put(&sum, out.at(n, y, place), residual.data ? residual.at(n, y, place) : nullptr);
+        Lanes one[1][1] = {{sum}};
+        float* const to[1] = {out.at(n, y, place)};
+        const float* const rest[1] = {residual.data ? residual.at(n, y, place) : nullptr};
+        finisher.put(one, to, residual.data ? rest : nullptr);
       };
       for (int64_t x = 0; x < columns;) {
         if (x >= taps.first && x + kRun <= taps.last && vector.is_readable(x, kRun)) {

@@ -1,7 +1,8 @@
 // Convolution as a product of gathered pixels and packed weights: any window, stride, dilation and number of groups; 1x1 too.
 //
 // A job gathers a few tiles of outputs with all their inputs, which then stay in the second-level cache, and multiplies them by one
-// block of out channels after the other. Weights: [group][block of out channels][tap][in channel][lane of the block].
+// block of out channels after the other. Windows of one tap over few channels, 1x1 above all, are read where they are.
+// Weights: [group][block of out channels][tap][in channel][lane of the block].
 #pragma once
 
 #include "finish.h"
@@ -15,6 +16,8 @@ struct DirectPlan {
   static constexpr int64_t kMostTiles = 16;
   // Gathered inputs of a job: they leave half of a second-level cache to the weights.
   static constexpr int64_t kInputBytes = 384 << 10;
+  // Channels of pixels that are read where they are. More of them lie so far apart that they share a few lines of the nearest cache.
+  static constexpr int64_t kMostInPlace = 256;
   // Jobs for each worker, so that none waits long for the last.
   static constexpr int64_t kJobs = 4;
 
@@ -25,6 +28,8 @@ struct DirectPlan {
   int64_t blocks;
   int64_t workers;
   int64_t tile_size, line_size;  // floats
+  bool is_in_place;              // phases of one tap that is always inside the image
+  int64_t run_length;            // so many pixels one after the other lie equally far apart in each part
 
   explicit DirectPlan(const ConvolveCall& call) {
     const ConvolvePlan& plan = *call.plan;
@@ -41,13 +46,34 @@ struct DirectPlan {
     tiles_of_job = larger(1, smaller(tiles_of_job, tiles * plan.groups / wanted));
     tile_jobs = (tiles + tiles_of_job - 1) / tiles_of_job;
     column_jobs = larger(1, smaller(columns, wanted / larger(1, tile_jobs * plan.groups)));
+    is_in_place = plan.group_in <= kMostInPlace;
+    for (int64_t p = 0; p < plan.phase_count; ++p) is_in_place = is_in_place && is_inside(call, plan.phases[p]);
+    bool rows_follow = true, images_follow = true;
+    for (int64_t p = 0; p < call.part_count; ++p) {
+      const Part part(call.parts[p]);
+      const int64_t column = plan.in_step[1] * part.column_stride, row = plan.in_step[0] * part.row_stride;
+      rows_follow = rows_follow && row == grid[1] * column;
+      images_follow = images_follow && part.batch_stride == grid[0] * row;
+    }
+    run_length = !rows_follow ? grid[1] : images_follow ? pixels : grid[0] * grid[1];
+  }
+
+  // Whether a phase has one tap, which every output finds inside the image.
+  bool is_inside(const ConvolveCall& call, const Phase& phase) const {
+    if (phase.tap_count != 1) return false;
+    const int64_t tap[2] = {phase.taps[0].row, phase.taps[0].column};
+    for (int i = 0; i < 2; ++i) {
+      if (tap[i] < 0 || (grid[i] - 1) * call.plan->in_step[i] + tap[i] >= call.in_size[i]) return false;
+    }
+    return true;
   }
 
   int64_t worker_floats() const { return tiles_of_job * tile_size + line_size; }
 };
 
-// Where the outputs of a tile go; NULL where a pixel of the tile is no output.
-struct TileOutputs {
+// Where a tile is read, and where its outputs go: NULL where a pixel of the tile is no output.
+struct TilePlaces {
+  const Pixel* in_place;  // the first of its pixels, if they are read where they are; or NULL
   float* to[kTile];
   const float* residual[kTile];
 };
@@ -76,31 +102,49 @@ struct DirectJob {
     }
   }
 
-  void aim(int64_t tile, const Phase& phase, const Pixel* pixels, TileOutputs& outputs) const {
+  void aim(int64_t tile, const Phase& phase, const Pixel* pixels, TilePlaces& places) const {
     for (int64_t r = 0; r < kTile; ++r) {
       const int64_t y = phase.first[0] + pixels[r].y * call.plan->out_step[0], x = phase.first[1] + pixels[r].x * call.plan->out_step[1];
       const bool is_output = tile * kTile + r < direct.pixels && y < call.out_size[0] && x < call.out_size[1];
-      outputs.to[r] = is_output ? out.at(pixels[r].n, y, x) : nullptr;
-      outputs.residual[r] = is_output && residual.data ? residual.at(pixels[r].n, y, x) : nullptr;
+      places.to[r] = is_output ? out.at(pixels[r].n, y, x) : nullptr;
+      places.residual[r] = is_output && residual.data ? residual.at(pixels[r].n, y, x) : nullptr;
     }
   }
 
+  // Whether a tile's pixels lie equally far apart in every part, so that the product may read them there.
+  bool is_in_place(int64_t tile) const {
+    const int64_t first = tile * kTile;
+    return direct.is_in_place && first % direct.run_length + kTile <= direct.run_length && first + kTile <= direct.pixels;
+  }
+
   template <int64_t kVectors>
-  void multiply_block(int64_t group, int64_t channel, int64_t inputs, const float* weights, const float* tiles, int64_t tile_count,
-                      const TileOutputs* outputs) const {
+  void multiply_pixels(const Pixel& pixel, const Tap& tap, int64_t group, const float* weights, Lanes (&sums)[kTile][kVectors]) const {
+    const ConvolvePlan& plan = *call.plan;
+    const int64_t y = pixel.y * plan.in_step[0] + tap.row, x = pixel.x * plan.in_step[1] + tap.column;
+    each_run(call, parts, group, pixel.n, y, x, [&](const Part& part, int64_t done, const float* from, int64_t count) DU_STEP {
+      multiply_in_place<kVectors>(from, plan.in_step[1] * part.column_stride, weights + done * kVectors * kLanes, count, sums);
+    });
+  }
+
+  template <int64_t kVectors>
+  void multiply_block(const Phase& phase, int64_t group, int64_t channel, const float* weights, const float* tiles, int64_t tile_count,
+                      const TilePlaces* places) const {
     const Finisher<kVectors> finisher(*call.plan, group, channel);
+    const int64_t inputs = phase.tap_count * call.plan->group_in;
     for (int64_t t = 0; t < tile_count; ++t) {
+      finisher.fetch_outputs(places[t].to);
       Lanes sums[kTile][kVectors];
 #pragma GCC unroll 16
       for (int64_t r = 0; r < kTile; ++r) {
 #pragma GCC unroll 2
         for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = finisher.bias(v);
       }
-      multiply<kVectors>(tiles + t * direct.tile_size, weights, inputs, sums);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kTile; ++r) {
-        if (outputs[t].to[r]) finisher.put(sums[r], outputs[t].to[r], outputs[t].residual[r]);
+      if (places[t].in_place) {
+        multiply_pixels<kVectors>(*places[t].in_place, phase.taps[0], group, weights, sums);
+      } else {
+        multiply<kVectors>(tiles + t * direct.tile_size, weights, inputs, sums);
       }
+      finisher.put(sums, places[t].to, residual.data ? places[t].residual : nullptr);
     }
   }
 
@@ -108,8 +152,11 @@ struct DirectJob {
   void run(int64_t group, int64_t first, int64_t last, int64_t column, int64_t end, float* memory) const {
     const ConvolvePlan& plan = *call.plan;
     Pixel pixels[DirectPlan::kMostTiles][kTile];
-    TileOutputs outputs[DirectPlan::kMostTiles];
-    for (int64_t t = first; t < last; ++t) place(t, pixels[t - first]);
+    TilePlaces places[DirectPlan::kMostTiles];
+    for (int64_t t = first; t < last; ++t) {
+      place(t, pixels[t - first]);
+      places[t - first].in_place = is_in_place(t) ? pixels[t - first] : nullptr;
+    }
     bool has_gathered = false;
     for (; column < end; ++column) {
       const Phase& phase = plan.phases[column / direct.blocks];
@@ -118,8 +165,8 @@ struct DirectJob {
         const Gatherer gatherer{call, parts, phase, group, memory + direct.tiles_of_job * direct.tile_size};
         const bool is_same = has_gathered && phase.is_shared;
         for (int64_t t = first; t < last; ++t) {
-          if (!is_same) gatherer.gather(pixels[t - first], memory + (t - first) * direct.tile_size);
-          aim(t, phase, pixels[t - first], outputs[t - first]);
+          if (!is_same && !places[t - first].in_place) gatherer.gather(pixels[t - first], memory + (t - first) * direct.tile_size);
+          aim(t, phase, pixels[t - first], places[t - first]);
         }
         has_gathered = true;
       }
@@ -127,9 +174,9 @@ struct DirectJob {
       const int64_t channel = block * kWidth;
       const float* weights = phase.weights + (group * plan.padded_out + channel) * inputs;
       if (plan.padded_out - channel >= kWidth) {
-        multiply_block<kBlockVectors>(group, channel, inputs, weights, memory, last - first, outputs);
+        multiply_block<kBlockVectors>(phase, group, channel, weights, memory, last - first, places);
       } else {
-        multiply_block<1>(group, channel, inputs, weights, memory, last - first, outputs);
+        multiply_block<1>(phase, group, channel, weights, memory, last - first, places);
       }
     }
   }

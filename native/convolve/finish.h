@@ -14,12 +14,18 @@ void activate_in_place(const du_activation& activation, const float* slopes, flo
 // The first `count` lanes, no more of them than there are.
 DU_INLINE Lanes load_some(const float* from, int64_t count) {
   if (count >= kLanes) return load_as<Lanes>(from);
+#if defined(__AVX512F__)
+  return bit_cast<Lanes>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from));
+#endif
   Lanes lanes{};
   __builtin_memcpy(&lanes, from, static_cast<uint64_t>(count) * sizeof(float));
   return lanes;
 }
 DU_INLINE void store_some(float* to, const Lanes& lanes, int64_t count) {
   if (count >= kLanes) return store_as(to, lanes);
+#if defined(__AVX512F__)
+  return _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), bit_cast<__m512>(lanes));
+#endif
   __builtin_memcpy(to, &lanes, static_cast<uint64_t>(count) * sizeof(float));
 }
 
@@ -67,19 +73,48 @@ struct Finisher {
 
   DU_INLINE Lanes bias(int64_t v) const { return load_as<Lanes>(plan.bias + packed + v * kLanes); }
 
-  // to, residual: the first channels of their pixels; residual may be NULL.
-  DU_INLINE void put(const Lanes* sums, float* to, const float* residual) const {
-#pragma GCC unroll 2
-    for (int64_t v = 0; v < kVectors; ++v) {
-      const int64_t count = left - v * kLanes, place = first + v * kLanes;
-      Lanes sum = sums[v];
-      if (residual) sum += load_some(residual + place, count);
-      if (has_slope) sum = sum < 0.0f ? sum * slopes[v] : sum;
-      if (has_low) sum = sum < low ? low : sum;
-      if (has_high) sum = sum > high ? high : sum;
-      store_some(to + place, sum, count);
+  // Asks for the memory that put() will write, which else would wait for it. Measured on one thread of a Zen 4: 1x1 from 64 to 64
+  // channels of 256x256 pixels takes 6.1 ms, before 7.2.
+  template <int64_t kCount>
+  DU_INLINE void fetch_outputs(float* const (&to)[kCount]) const {
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < kCount; ++r) {
+      for (int64_t v = 0; v < kVectors; ++v) fetch<true>(to[r], first + v * kLanes);
     }
-    if (!is_done) activate_in_place(plan.activation, nullptr, to + first, smaller(left, kVectors * kLanes));
+  }
+
+  // Sums of several pixels; to, residual: the first channels of each, `to` NULL where the sum is no output, `residual` without any.
+  // Step by step over all of them, so that they stay in registers.
+  template <int64_t kCount>
+  DU_INLINE void put(Lanes (&sums)[kCount][kVectors], float* const (&to)[kCount], const float* const* residual) const {
+    const auto each = [&](auto&& change) DU_STEP {
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kCount; ++r) {
+#pragma GCC unroll 2
+        for (int64_t v = 0; v < kVectors; ++v) change(sums[r][v], r, v);
+      }
+    };
+    if (residual) {
+      each([&](Lanes& sum, int64_t r, int64_t v) DU_STEP {
+        if (residual[r]) sum += load_some(residual[r] + first + v * kLanes, left - v * kLanes);
+      });
+    }
+    if (has_slope) each([&](Lanes& sum, int64_t, int64_t v) DU_STEP { sum = sum < 0.0f ? sum * slopes[v] : sum; });
+    if (has_low) each([&](Lanes& sum, int64_t, int64_t) DU_STEP { sum = sum < low ? low : sum; });
+    if (has_high) each([&](Lanes& sum, int64_t, int64_t) DU_STEP { sum = sum > high ? high : sum; });
+    if (left >= kVectors * kLanes) {
+      each([&](Lanes& sum, int64_t r, int64_t v) DU_STEP {
+        if (to[r]) store_as(to[r] + first + v * kLanes, sum);
+      });
+    } else {
+      each([&](Lanes& sum, int64_t r, int64_t v) DU_STEP {
+        if (to[r]) store_some(to[r] + first + v * kLanes, sum, left - v * kLanes);
+      });
+    }
+    if (is_done) return;
+    for (int64_t r = 0; r < kCount; ++r) {
+      if (to[r]) activate_in_place(plan.activation, nullptr, to[r] + first, smaller(left, kVectors * kLanes));
+    }
   }
 };
 

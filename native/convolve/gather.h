@@ -50,6 +50,24 @@ struct Parts {
   }
 };
 
+// The group's channels of one input pixel, out of as many parts as they lie in; put(part, channel of the group, from, count).
+template <class Put>
+DU_INLINE void each_run(const ConvolveCall& call, const Part* parts, int64_t group, int64_t n, int64_t y, int64_t x, Put&& put) {
+  const int64_t group_in = call.plan->group_in;
+  int64_t first = group_in * group, done = 0;
+  for (int64_t p = 0; p < call.part_count && done < group_in; ++p) {
+    const Part& part = parts[p];
+    if (first >= part.channels) {
+      first -= part.channels;
+      continue;
+    }
+    const int64_t count = smaller(part.channels - first, group_in - done);
+    put(part, done, part.data + n * part.batch_stride + y * part.row_stride + x * part.column_stride + first, count);
+    done += count;
+    first = 0;
+  }
+}
+
 struct Gatherer {
   const ConvolveCall& call;
   const Part* parts;
@@ -60,23 +78,6 @@ struct Gatherer {
   const ConvolvePlan& plan() const { return *call.plan; }
   DU_INLINE bool is_inside(int64_t y, int64_t x) const {
     return y >= 0 && y < call.in_size[0] && x >= 0 && x < call.in_size[1];
-  }
-
-  // The group's channels of one input pixel, out of as many parts as they lie in; put(channel of the group, from, count, end).
-  template <class Put>
-  DU_INLINE void each_part(int64_t n, int64_t y, int64_t x, Put&& put) const {
-    int64_t first = plan().group_in * group, done = 0;
-    for (int64_t p = 0; p < call.part_count && done < plan().group_in; ++p) {
-      const Part& part = parts[p];
-      if (first >= part.channels) {
-        first -= part.channels;
-        continue;
-      }
-      const int64_t count = smaller(part.channels - first, plan().group_in - done);
-      put(done, part.data + n * part.batch_stride + y * part.row_stride + x * part.column_stride + first, count, part.end);
-      done += count;
-      first = 0;
-    }
   }
 
   // Whether no vector of the tile crosses a tap or a part.
@@ -95,7 +96,7 @@ struct Gatherer {
       for (int64_t k = 0; k < phase.tap_count; ++k) {
         const int64_t y = top + phase.taps[k].row, x = left + phase.taps[k].column;
         if (is_inside(y, x)) {
-          each_part(pixels[r].n, y, x, [&](int64_t, const float* from, int64_t count, const float*) DU_STEP {
+          each_run(call, parts, group, pixels[r].n, y, x, [&](const Part&, int64_t, const float* from, int64_t count) DU_STEP {
             for (int64_t c = 0; c < count; c += kLanes, to += kTile * kLanes) store_as(to, load_as<Lanes>(from + c));
           });
         } else {
@@ -124,8 +125,8 @@ struct Gatherer {
         const Part& part = parts[0];
         copy_run(to, part.data + pixel.n * part.batch_stride + y * part.row_stride + x * part.column_stride, taps * plan().group_in, part.end);
       } else {
-        each_part(pixel.n, y, x, [&](int64_t channel, const float* from, int64_t count, const float* end) DU_STEP {
-          copy_run(to + channel, from, count, end);
+        each_run(call, parts, group, pixel.n, y, x, [&](const Part& part, int64_t channel, const float* from, int64_t count) DU_STEP {
+          copy_run(to + channel, from, count, part.end);
         });
       }
       k += taps;

@@ -60,6 +60,13 @@ struct TilePlace {
 
 template <class Scheme>
 struct WinogradJob {
+  static constexpr int64_t kOutputs = Scheme::kOut * Scheme::kOut;
+  // Where the outputs of a tile go; NULL where there is none.
+  struct WinogradOutputs {
+    float* to[kOutputs];
+    const float* residual[kOutputs];
+  };
+
   const ConvolveCall& call;
   const WinogradPlan<Scheme>& winograd;
   const Part* parts;
@@ -171,20 +178,17 @@ struct WinogradJob {
     }
   }
 
-  void put_tile(const Finisher<1>& finisher, const TilePlace& at, const Lanes (&values)[Scheme::kOut][Scheme::kOut]) const {
-    for (int64_t i = 0; i < Scheme::kOut; ++i) {
-      const int64_t y = at.out[0] + i * winograd.axes[0].dilation;
-      if (y < 0 || y >= call.out_size[0]) continue;
-      for (int64_t k = 0; k < Scheme::kOut; ++k) {
-        const int64_t x = at.out[1] + k * winograd.axes[1].dilation;
-        if (x < 0 || x >= call.out_size[1]) continue;
-        finisher.put(&values[i][k], out.at(at.n, y, x), residual.data ? residual.at(at.n, y, x) : nullptr);
-      }
+  void aim(const TilePlace& at, WinogradOutputs& outputs) const {
+    for (int64_t i = 0; i < kOutputs; ++i) {
+      const int64_t y = at.out[0] + i / Scheme::kOut * winograd.axes[0].dilation, x = at.out[1] + i % Scheme::kOut * winograd.axes[1].dilation;
+      const bool is_output = y >= 0 && y < call.out_size[0] && x >= 0 && x < call.out_size[1];
+      outputs.to[i] = is_output ? out.at(at.n, y, x) : nullptr;
+      outputs.residual[i] = is_output && residual.data ? residual.at(at.n, y, x) : nullptr;
     }
   }
 
   template <int64_t kVectors>
-  void multiply_block(const TilePlace* places, int64_t count, int64_t channel, const float* inputs, float* products) const {
+  void multiply_block(const WinogradOutputs* outputs, int64_t count, int64_t channel, const float* inputs, float* products) const {
     const ConvolvePlan& plan = *call.plan;
     constexpr int64_t kAll = Scheme::kPoints * Scheme::kPoints;
     multiply_points<kVectors>(inputs, plan.phases[0].weights + channel * plan.group_in * kAll, products);
@@ -192,9 +196,10 @@ struct WinogradJob {
       const Finisher<1> finisher(plan, 0, channel + v * kLanes);
       const Lanes bias = finisher.bias(0);
       for (int64_t r = 0; r < count; ++r) {
-        Lanes values[Scheme::kOut][Scheme::kOut];
+        if (r + 2 < count) finisher.fetch_outputs(outputs[r + 2].to);
+        Lanes values[kOutputs][1];
         Scheme::transform_output(products + (r * kVectors + v) * kLanes, kTile * kVectors * kLanes, bias, values);
-        put_tile(finisher, places[r], values);
+        finisher.put(values, outputs[r].to, residual.data ? outputs[r].residual : nullptr);
       }
     }
   }
@@ -202,14 +207,14 @@ struct WinogradJob {
   // Blocks [block, end) of the out channels of a group of tiles.
   void multiply_blocks(int64_t group, int64_t block, int64_t end, const float* inputs, float* products) const {
     const int64_t count = smaller(kTile, winograd.tiles - group * kTile);
-    TilePlace places[kTile];
-    for (int64_t r = 0; r < count; ++r) places[r] = place(group * kTile + r);
+    WinogradOutputs outputs[kTile];
+    for (int64_t r = 0; r < count; ++r) aim(place(group * kTile + r), outputs[r]);
     for (; block < end; ++block) {
       const int64_t channel = block * winograd.kWidth;
       if (call.plan->padded_out - channel >= winograd.kWidth) {
-        multiply_block<kBlockVectors>(places, count, channel, inputs, products);
+        multiply_block<kBlockVectors>(outputs, count, channel, inputs, products);
       } else {
-        multiply_block<1>(places, count, channel, inputs, products);
+        multiply_block<1>(outputs, count, channel, inputs, products);
       }
     }
   }

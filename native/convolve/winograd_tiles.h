@@ -58,7 +58,7 @@ struct PlainTiles {
   }
 
   // products of point p at products + p * stride
-  static DU_INLINE void transform_output(const float* products, int64_t stride, const Lanes& bias, Lanes (&out)[4][4]) {
+  static DU_INLINE void transform_output(const float* products, int64_t stride, const Lanes& bias, Lanes (&out)[16][1]) {
     Lanes half[4][6];
 #pragma GCC unroll 6
     for (int64_t x = 0; x < 6; ++x) {
@@ -71,9 +71,10 @@ struct PlainTiles {
     }
 #pragma GCC unroll 4
     for (int64_t i = 0; i < 4; ++i) {
-      combine(half[i], out[i]);
+      Lanes y[4];
+      combine(half[i], y);
 #pragma GCC unroll 4
-      for (int64_t k = 0; k < 4; ++k) out[i][k] += bias;
+      for (int64_t k = 0; k < 4; ++k) out[4 * i + k][0] = y[k] + bias;
     }
   }
 
@@ -125,7 +126,7 @@ struct RepeatedTiles {
     transform_row(below, to + 6 * stride, stride);
   }
 
-  static DU_INLINE void transform_output(const float* products, int64_t stride, const Lanes& bias, Lanes (&out)[4][4]) {
+  static DU_INLINE void transform_output(const float* products, int64_t stride, const Lanes& bias, Lanes (&out)[16][1]) {
     Lanes half[4][5];
 #pragma GCC unroll 5
     for (int64_t x = 0; x < 5; ++x) {
@@ -138,7 +139,7 @@ struct RepeatedTiles {
 #pragma GCC unroll 4
     for (int64_t i = 0; i < 4; ++i) {
       const Lanes(&m)[5] = half[i];
-      out[i][0] = m[2] + m[0], out[i][1] = m[2] + m[1], out[i][2] = m[2] + m[3], out[i][3] = m[2] + m[4];
+      out[4 * i][0] = m[2] + m[0], out[4 * i + 1][0] = m[2] + m[1], out[4 * i + 2][0] = m[2] + m[3], out[4 * i + 3][0] = m[2] + m[4];
     }
   }
 

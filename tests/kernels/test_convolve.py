@@ -220,6 +220,23 @@ def test_many_tiles_and_heavy_weights_take_other_ways_to_the_same_bits(isa):
         assert np.array_equal(part[:, :, :-8], out[:, :, : part.shape[2] - 8])
 
 
+def test_pixels_read_where_they_are_give_the_bits_of_gathered_ones(isa):
+    random = np.random.default_rng(11)
+    for stride, transposed, channels in (((1, 1), False, 37), ((2, 1), False, 64), ((2, 2), True, 20)):
+        size = stride if transposed else (1, 1)
+        spec = ConvolutionSpec(channels, 35, Window(size, stride), transposed=transposed)
+        convolution, weight, bias = make(spec, random)
+        x = channels_last(random.standard_normal((2, channels, 5, 43)))
+        out = convolution.run(x)
+        assert error_of(out, judge(x, weight, bias, spec)) < 4e-7
+        # In larger arrays only pixels of one row are equally far apart; narrow pictures are gathered.
+        assert np.array_equal(out, convolution.run(cut(x, random), threads=2))
+        for first in range(0, 40, 2):
+            begin = first * stride[1] if transposed else first // stride[1]
+            narrow = convolution.run(x[..., first : first + 3])
+            assert np.array_equal(narrow, out[..., begin : begin + narrow.shape[3]])
+
+
 def test_exact_precision_rules_out_winograd():
     spec = ConvolutionSpec(32, 32, WINDOW)
     repeated = dataclasses.replace(spec, upsample=(2, 2))
