@@ -19,6 +19,8 @@ Call = Callable[[], object]
 
 # What the rounds of one case may take together.
 MOST_SECONDS = 2.0
+# Threads of the call before may watch for more work for so long, and would take a core from the next one.
+SETTLE_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def in_turns(calls: Sequence[Call], rounds: int, round_seconds: float) -> list[T
     for _ in range(rounds):
         for i in order:
             call = calls[i]
+            time.sleep(SETTLE_SECONDS)
             start = time.perf_counter()
             for _ in range(repeats[i]):
                 call()

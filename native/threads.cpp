@@ -1,9 +1,11 @@
-// Threads start at first use, sleep between calls, and are forgotten in a forked child, which starts its own.
+// Threads start at first use, sleep between calls that do not follow one another at once, and are forgotten in a forked child, which
+// starts its own.
 #include "threads.h"
 
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <new>
@@ -28,6 +30,26 @@ struct Work {
   }
 };
 
+// Watches for what another thread does before long: whether it came. To sleep and be woken takes a while: measured with two threads of a
+// Zen 4 under a hypervisor, calls of 0.20 ms take 0.17 ms so.
+template <class Condition>
+bool watch(Condition&& has_come) {
+  constexpr std::chrono::microseconds kPatience{100};
+  constexpr int kPauses = 32;  // between looks at the clock
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  do {
+    for (int i = 0; i < kPauses; ++i) {
+      if (has_come()) return true;
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      asm volatile("yield");
+#endif
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return has_come();
+}
+
 class Pool {
  public:
   // Runs work on the caller and up to `helpers` threads of the pool. One call at a time has the pool; a second one,
@@ -44,8 +66,9 @@ class Pool {
     }
     start_.notify_all();
     work.run();
-    std::unique_lock<std::mutex> lock(mutex_);
     wanted_ = 0;  // who has not begun by now need not
+    watch([this] { return busy_ == 0; });
+    std::unique_lock<std::mutex> lock(mutex_);
     work_ = nullptr;
     done_.wait(lock, [this] { return busy_ == 0; });
   }
@@ -64,9 +87,13 @@ class Pool {
 
   void serve() {
     uint64_t seen = 0;
+    const auto is_wanted = [&] { return generation_ != seen && wanted_ > 0; };
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      start_.wait(lock, [&] { return generation_ != seen && wanted_ > 0; });
+      lock.unlock();
+      watch(is_wanted);
+      lock.lock();
+      start_.wait(lock, is_wanted);
       seen = generation_;
       --wanted_;
       ++busy_;
@@ -82,8 +109,9 @@ class Pool {
   std::condition_variable start_, done_;
   std::vector<std::thread> threads_;
   Work* work_ = nullptr;
-  int64_t wanted_ = 0, busy_ = 0;
-  uint64_t generation_ = 0;
+  // Changed under the lock, but for what ends a call; watched without it.
+  std::atomic<int64_t> wanted_{0}, busy_{0};
+  std::atomic<uint64_t> generation_{0};
 };
 
 // Never destroyed: its threads may still sleep in it when the program ends.
