@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import random
 from typing import Any
@@ -385,6 +386,68 @@ def test_a_slice_of_an_image_is_read_where_it_lies(layout: torch.memory_format) 
     assert low.grad is not None
     assert low.grad.stride() == low.stride()
     assert torch.allclose(low.grad.double(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8])
+def test_a_whole_plane_is_summed_along_its_rows_then_along_its_columns(dtype: torch.dtype) -> None:
+    # Planes shorter than a vector, of a few vectors, of one more than that; groups of planes that are not full.
+    widths = (
+        *range(1, 10),
+        *range(14, 18),
+        31,
+        32,
+        33,
+        64,
+        65,
+        127,
+        128,
+        130,
+        193,
+        *range(255, 258),
+        511,
+        512,
+        513,
+    )
+    before = kernels.active_isa()
+    try:
+        for width, rows in itertools.product(widths, (1, 2, 5, 9, 16)):
+            channels = random.choice([1, 2, 5, 16, 17])
+            # Whole rows, and rows with something between them.
+            x = (torch.rand(2, channels, rows, width + 3) * 255).to(dtype)
+            for image in (x[..., 2 : width + 2], x[..., 2 : width + 2].contiguous()):
+                exact = image.to(torch.float64 if dtype == torch.float64 else torch.float32)
+                line = sum(exact.unbind(2)[1:], exact[:, :, 0])
+                mean = sum(line.unbind(2)[1:], line[:, :, 0]) / (rows * width)
+                expected = (mean if dtype.is_floating_point else mean.round()).to(dtype)
+                tables = taps.adaptive_taps(rows, 1).native, taps.adaptive_taps(width, 1).native
+                for isa in kernels.available_isas():
+                    kernels.select_isa(isa)
+                    out = torch.empty(2, channels, 1, 1, dtype=dtype)
+                    views = two_views(image, form_of(image).rest, out, form_of(out).rest)
+                    kernels.check(kernels.lib.du_resample2d(*views, *tables, 1))
+                    assert torch.equal(out[:, :, 0, 0], expected), (isa, image.shape, image.stride())
+    finally:
+        kernels.select_isa(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_sample_spread_over_a_large_plane_is_the_same_everywhere(dtype: torch.dtype) -> None:
+    before = kernels.active_isa()
+    x = torch.randn(2, 24, 1, 1).to(dtype)
+    height = 345 * 4 // x.element_size()  # 23 MB, which are written past the caches
+    rows, columns = taps.adaptive_taps(height, 1).transposed, taps.adaptive_taps(347, 1).transposed
+    exact = torch.float64 if dtype == torch.float64 else torch.float32
+    expected = (x.to(exact) / (height * 347)).to(dtype).expand(2, 24, height, 347)
+    try:
+        for isa, layout in itertools.product(
+            kernels.available_isas(), (torch.contiguous_format, torch.channels_last)
+        ):
+            kernels.select_isa(isa)
+            for given in (x, x[:, :21]):
+                spread = run_resample(given.contiguous(memory_format=layout), rows, columns)
+                assert torch.equal(spread, expected[:, : given.shape[1]]), (isa, layout)
+    finally:
+        kernels.select_isa(before)
 
 
 def test_windows_wider_than_a_line_of_the_kernel() -> None:
