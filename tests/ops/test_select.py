@@ -331,6 +331,38 @@ def test_each_instruction_set_and_number_of_threads_gives_the_same_bits(dtype, i
         torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("arguments", [(2,), (3, 2, 1)])
+def test_nan_and_both_infinities_are_right_at_every_lane(arguments, dtype):
+    # Image n has what is special at channel n and at window n: in each lane of vectors of windows, and of channels.
+    lanes, taps = torch.arange(34), ((0, 0), (0, 1), (1, 0), (1, 1))
+    special = (math.nan, math.inf, -math.inf)
+    contents = [{tap: value} for tap in taps for value in special]
+    contents += [
+        {a: first, b: second}
+        for (a, b), first, second in itertools.product(
+            ((taps[0], taps[3]), (taps[1], taps[2])), special, special
+        )
+    ]
+    contents += [dict.fromkeys(taps, value) for value in special]
+    before = kernels.active_isa()
+    x = torch.randn(34, 34, 2, 68).to(dtype)
+    try:
+        for content, layout in itertools.product(contents, LAYOUTS):
+            given = x.clone(memory_format=layout)
+            for (row, column), value in content.items():
+                given[lanes, lanes, row, 2 * lanes + column] = value
+            expected = F.max_pool2d(given, *arguments, return_indices=True)
+            for isa in kernels.available_isas():
+                kernels.select_isa(isa)
+                assert equal_bits(ops.max_pool2d(given, *arguments), expected[0]), (isa, content, layout)
+                positions = ops.max_pool2d(given, *arguments, return_indices=True)
+                assert all(map(equal_bits, positions, expected)), (isa, content, layout)
+                assert equal_bits(ops.max_pool2d_with_offsets(given, *arguments)[0], expected[0])
+    finally:
+        kernels.select_isa(before)
+
+
 # A small plane, a large one, and windows of more taps than a byte tells apart.
 @pytest.mark.parametrize(
     ("size", "window"), [((30, 31), (7, 1, 3)), ((80, 70), (7, 3, 3)), ((40, 41), (17, 2, 8))]
