@@ -227,6 +227,19 @@ def test_external_data_beside_the_model_is_read(tmp_path):
     assert onnx.load(tmp_path / "one.onnx").graph.initializer[0].raw_data
 
 
+def test_external_data_of_no_stated_length_is_as_long_as_its_shape_says(tmp_path):
+    numbers = np.arange(4, dtype=np.float32)
+    (tmp_path / "weights.bin").write_bytes(np.float32(7).tobytes() + numbers.tobytes() + b"56789")
+    for stated in ({}, {"length": ""}, {"length": "16", "offset": "4"}, {"offset": "4", "length": ""}):
+        model = external("weights.bin")
+        del model.graph.initializer[0].external_data[:]
+        for key, value in {"location": "weights.bin", **stated}.items():
+            model.graph.initializer[0].external_data.add(key=key, value=value)
+        (weight,) = graph.read(save(model, tmp_path)).graph.initializers.values()
+        wanted = numbers if "offset" in stated else np.concatenate([[7], numbers[:3]])
+        np.testing.assert_array_equal(weight.const_value.numpy(), wanted)
+
+
 @pytest.mark.parametrize(
     "kind", ["absolute", "parent", "hidden parent", "file link", "folder link", "backslash"]
 )

@@ -64,6 +64,7 @@ def read_proto(path: Path, content: bytes | None = None) -> tuple[onnx.ModelProt
     check_proto(model, path)
     outside = [tensor for tensor in _tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
     for tensor in outside:
+        _state_extent(tensor)
         external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
@@ -216,6 +217,19 @@ def _check_external(tensor: onnx.TensorProto, size: int, path: Path) -> None:
             f"{name} takes {size} bytes, but is said to be {length} bytes at {offset} of {location!r}, "
             f"which has {target.stat().st_size}; one of the files is damaged or belongs to another model"
         )
+
+
+def _state_extent(tensor: onnx.TensorProto) -> None:
+    """Say where a tensor's bytes begin and end: what is left open, the library reads to the end of the file."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    size = int(math.prod(tensor.dims) * ir.DataType(tensor.data_type).itemsize)
+    del tensor.external_data[:]
+    for key, value in (
+        ("location", entries["location"]),
+        ("offset", entries.get("offset") or 0),
+        ("length", size),
+    ):
+        tensor.external_data.add(key=key, value=str(value))
 
 
 def _check_inputs(graph: onnx.GraphProto, path: Path) -> None:
