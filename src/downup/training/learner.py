@@ -137,13 +137,13 @@ class Learner:
 def are_statistics_frozen(step: int, steps: int) -> bool:
     """Whether batch normalisation goes by its gathered statistics from this step on, as it will when it labels.
 
-    The last two fifths of a run train the very function that is evaluated; batches of few crops otherwise differ too much
-    from whole pictures. Only once some hundreds of steps have been gathered.
+    After three tenths of a run, and once some hundreds of steps have been gathered, the very function is trained that is
+    evaluated; batches of few crops otherwise differ too much from whole pictures, and from each other.
 
-    >>> [are_statistics_frozen(step, 2000) for step in (1199, 1200)], are_statistics_frozen(450, 500)
+    >>> [are_statistics_frozen(step, 2000) for step in (599, 600)], are_statistics_frozen(450, 500)
     ([False, True], False)
     """
-    return step >= max(_GATHERING_STEPS, 0.6 * steps)
+    return step >= max(_GATHERING_STEPS, 0.3 * steps)
 
 
 def statistics_momentum(step: int) -> float:
