@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from downup.engine.activation import IDENTITY, IN_CONVOLUTIONS, Activation, activation_of
+from downup.engine.lower.joining import find_claims, find_parts
 from downup.engine.steps import ArrayStep, KernelStep, Step
 from downup.engine.values import (
     CHANNELS_LAST,
@@ -22,14 +22,9 @@ from downup.engine.values import (
     packed_strides,
 )
 from downup.engine.weights import Weights, weights_of
-from downup.graph.nodes import attribute, constant, is_constant, name_node
+from downup.graph.nodes import constant, is_constant, name_node
 from downup.graph.shapes import Known, Site, site_of
 from downup.kernels import lib
-
-# Channels that fill whole vectors of every instruction set.
-_EVEN_CHANNELS = 16
-# As many parts as a convolution reads.
-_MOST_PARTS = 64
 
 # The element types that the copying kernel knows by their size.
 _COPIED = {np.dtype(t) for t in (np.float32, np.float64, np.uint8, np.int64)}
@@ -68,13 +63,12 @@ class Lowering:
         # A last resizing that only the labels need: (what it reads, taps of rows and columns).
         self.resized: dict[str, tuple[Value, Any, Any]] = {}
         # Concatenations that exist nowhere: the convolutions after them read part by part.
-        self.in_parts = {node.outputs[0] for node in graph if self._is_read_in_parts(node)}
+        self.in_parts = find_parts(self)
         # Poolings and un-poolings by the number of a tap, at the node where each begins or ends.
         self.tap_pools: dict[ir.Node, Any] = {}
         self.tap_unpools: dict[ir.Node, Any] = {}
         self._values: dict[str, Value] = {}
-        self._claims: dict[str, tuple[ir.Value, int, int]] = {}
-        self._find_claims()
+        self._claims = find_claims(self)
 
     # ------------------------------------------------------------ looking at the graph
 
@@ -84,9 +78,10 @@ class Lowering:
 
     def is_folded(self, node: ir.Node) -> bool:
         """Whether all that a node gives follows from the sizes of the inputs."""
-        return all(self._is_known(value) for value in node.outputs if value.name)
+        return all(self.is_known(value) for value in node.outputs if value.name)
 
-    def _is_known(self, value: ir.Value | None) -> bool:
+    def is_known(self, value: ir.Value | None) -> bool:
+        """Whether the numbers of a value follow from weights and the sizes of the inputs."""
         return value is not None and self.known[value.name or ""].value is not None
 
     def consumers(self, value: ir.Value) -> list[ir.Node]:
@@ -159,7 +154,7 @@ class Lowering:
 
     def is_ready(self, value: ir.Value | None) -> bool:
         """Whether a value was lowered already, or is a weight."""
-        return value is not None and (value.name in self._values or self._is_known(value))
+        return value is not None and (value.name in self._values or self.is_known(value))
 
     def set(self, value: ir.Value, lowered: Value) -> None:
         """Note what a value of the graph became."""
@@ -201,55 +196,6 @@ class Lowering:
     def scratch(self, name: str, size: int) -> Value:
         """Bytes that a step needs while it runs."""
         return self.temporary(name, (size,), np.uint8)
-
-    def _is_read_in_parts(self, node: ir.Node) -> bool:
-        """Whether only convolutions read a concatenation, of parts that they take where they are.
-
-        So a skip takes no more memory than its own while it waits, and lies side by side for all who read it.
-        """
-        if node.op_type != "Concat" or self.is_folded(node) or len(node.inputs) > _MOST_PARTS:
-            return False
-        whole = node.outputs[0]
-        is_picture = len(self.shape(whole)) == 4 and self.dtype(whole) == np.float32
-        if not is_picture or attribute(node, "axis") not in (1, -3) or self.is_output(whole):
-            return False
-        channels = [self.shape(value)[1] for value in node.inputs]
-        return (
-            all(count and count % _EVEN_CHANNELS == 0 for count in channels[:-1])
-            and not any(self._is_known(value) for value in node.inputs)
-            and all(self._takes_parts(reader, whole) for reader in self.consumers(whole))
-        )
-
-    def _takes_parts(self, reader: ir.Node, whole: ir.Value) -> bool:
-        return (
-            reader.op_type == "Conv"
-            and reader.inputs[0] is whole
-            and whole not in list(reader.inputs)[1:]
-            and self.constant(reader.inputs[1]) is not None
-            and attribute(reader, "group", 1) == 1
-        )
-
-    def _find_claims(self) -> None:
-        """Which values are written where a concatenation needs them, so that it costs nothing."""
-        for node in self.graph:
-            if node.op_type != "Concat" or self.is_folded(node) or node.outputs[0] in self.in_parts:
-                continue
-            whole = node.outputs[0]
-            rank = len(self.shape(whole))
-            axis, start = int(attribute(node, "axis")) % rank, 0
-            for value in node.inputs:
-                assert value is not None
-                name, length = value.name or "", self.shape(value)[axis]
-                is_free = not (
-                    self._is_known(value)
-                    or value.is_graph_input()
-                    or self.is_output(value)
-                    or name in self._claims
-                    or self.dtype(value) != self.dtype(whole)
-                )
-                if is_free and list(node.inputs).count(value) == 1:
-                    self._claims[name] = (whole, axis, start)
-                start += length
 
     # ------------------------------------------------------------ steps
 
@@ -338,51 +284,6 @@ class Lowering:
         made = self.temporary(f"{value.name} packed", value.shape, value.dtype)
         self.copy(value, made, "Transpose")
         return made
-
-    # ------------------------------------------------------------ fusing
-
-    def absorb(
-        self, value: ir.Value, kinds: frozenset[int] = IN_CONVOLUTIONS
-    ) -> tuple[Activation, ir.Value, str]:
-        """The activation after a value, if the step that makes it may apply it.
-
-        Returns the activation, the value that then is written, and "+operator".
-        """
-        channels = self.shape(value)[1] if len(self.shape(value)) == 4 else None
-        if (swish := self._swish(value)) is not None:
-            return swish
-        node = self.only_consumer(value)
-        if node is None or node in self.absorbed or node.inputs[0] is not value:
-            return IDENTITY, value, ""
-        found = activation_of(node, channels)
-        if found is None or found.kind not in kinds or self.dtype(value) != np.float32:
-            return IDENTITY, value, ""
-        self.absorbed.add(node)
-        return found, node.outputs[0], f"+{node.op_type}"
-
-    def _swish(self, value: ir.Value) -> tuple[Activation, ir.Value, str] | None:
-        """x * sigmoid(x) and x * hard_sigmoid(x), as exporters write them."""
-        nodes = self.consumers(value)
-        if len(nodes) != 2 or self.is_output(value):
-            return None
-        gate = next((node for node in nodes if node.op_type in ("Sigmoid", "HardSigmoid")), None)
-        product = next((node for node in nodes if node.op_type == "Mul"), None)
-        if gate is None or product is None or {gate, product} & self.absorbed:
-            return None
-        if self.only_consumer(gate.outputs[0]) is not product or set(product.inputs) != {
-            value,
-            gate.outputs[0],
-        }:
-            return None
-        numbers = attribute(gate, "alpha", 0.2), attribute(gate, "beta", 0.5)
-        if gate.op_type == "HardSigmoid" and not np.allclose(numbers, (1 / 6, 0.5), rtol=1e-6):
-            return None
-        self.absorbed |= {gate, product}
-        return (
-            Activation(lib.DU_SILU if gate.op_type == "Sigmoid" else lib.DU_HARD_SWISH),
-            product.outputs[0],
-            f"+{gate.op_type}+Mul",
-        )
 
 
 def _merged(shape: Sequence[int], groups: Sequence[Sequence[int]]) -> list[tuple[int, tuple[int, ...]]]:

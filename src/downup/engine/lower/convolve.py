@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from downup.engine.convolution import ConvolutionStep, prepare
 from downup.engine.lower.context import Lowering, refuse
+from downup.engine.lower.fusing import absorb
 from downup.engine.lower.pointwise import combine
 from downup.engine.values import CHANNELS_LAST, Array, Value, constant_value
 from downup.graph.nodes import constant, operand
@@ -47,7 +48,7 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
         raise refuse(node, f"its input has {found}; use float32 pictures")
     out = node.outputs[0]
     residual, out, added = (None, out, "") if is_transposed else _residual(lowering, node)
-    activation, out, applied = lowering.absorb(out)
+    activation, out, applied = absorb(lowering, out)
     groups = lowering.site(node).get("group", 1)
 
     def pack() -> Convolution:
@@ -73,7 +74,7 @@ def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
     _need_weights(lowering, node)
     window = window_of(node, lowering.shape(node.inputs[0]), lowering.shape(node.inputs[1])[2:])
     residual, out, added = _residual(lowering, node)
-    activation, out, applied = lowering.absorb(out)
+    activation, out, applied = absorb(lowering, out)
     channels, start = {}, 0
     for value in concat.inputs:
         assert value is not None
@@ -242,7 +243,7 @@ def _multiply(
     added = ""
     if bias is None:
         bias, out, added = _row_bias(lowering, out, columns)
-    activation, out, applied = lowering.absorb(out)
+    activation, out, applied = absorb(lowering, out)
     if activation.kind == lib.DU_PRELU:
         raise refuse(node, "a PReLU after a product of matrices is not supported")
     one = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))

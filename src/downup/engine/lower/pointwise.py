@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from downup.engine.activation import ACTIVATIONS, IDENTITY, Activation, activation_of
 from downup.engine.lower.context import Lowering, refuse
+from downup.engine.lower.fusing import absorb
 from downup.engine.steps import KernelStep
 from downup.engine.values import Array, Value
 from downup.kernels import ffi, lib
@@ -99,7 +100,7 @@ def lower_operation(lowering: Lowering, node: ir.Node) -> None:
     for number, other in enumerate(values[1:], start=2):
         is_last = number == len(values)
         if is_last:
-            activation, final, applied = lowering.absorb(out)
+            activation, final, applied = absorb(lowering, out)
             like = next((v for v in (result, other) if v.shape == shape and v.constant is None), None)
             to = lowering.new(final, like=like)
         else:
@@ -176,7 +177,7 @@ def lower_batch_norm(lowering: Lowering, node: ir.Node) -> None:
     scale, bias, mean, variance = (np.asarray(array, np.float64) for array in arrays)
     factor = scale / np.sqrt(variance + lowering.site(node).get("epsilon", 1e-5))
     shift = bias - mean * factor
-    activation, out, applied = lowering.absorb(node.outputs[0])
+    activation, out, applied = absorb(lowering, node.outputs[0])
     made = lowering.new(out, like=value)
     affine(lowering, value, made, factor, shift, activation, node.op_type + applied)
 
