@@ -19,6 +19,7 @@ import onnx_ir as ir
 from downup import graph
 from downup.data import NetworkMetadata
 from downup.engine.convolution import tile_steps
+from downup.engine.labelling import count_classes, fields_of_labels, normalised, one_picture
 from downup.engine.lower import FOLDED, LOWERINGS
 from downup.engine.plan import Plan, make_plan
 from downup.engine.values import Array
@@ -196,13 +197,10 @@ class Session:
         """
         if self.has_metadata:
             return len(self.about.classes)
-        shapes = self._example(64, 64)
-        shape = graph.shapes.infer(self._model, shapes)[self.output_names[0]].shape
-        if len(shape) != 4:
-            raise DataError(
-                f"{self._source}the output has shape {list(shape)}, which are no scores of pixels"
-            )
-        return shape[1]
+        shapes = one_picture(self.example_shapes(64, 64), self._source)
+        return count_classes(
+            graph.shapes.infer(self._model, shapes)[self.output_names[0]].shape, self._source
+        )
 
     @cached_property
     def fields(self) -> dict[str, tuple[graph.Field, graph.Field]]:
@@ -227,7 +225,7 @@ class Session:
         """
         if self.has_metadata:
             return self.about.halo
-        return max(side for field in self._label_fields() for side in (field.before, field.after))
+        return max(side for field in self._label_fields for side in (field.before, field.after))
 
     @cached_property
     def stride(self) -> int:
@@ -238,37 +236,24 @@ class Session:
         Raises:
             DataError: labels depend on the whole picture, or there is none for each pixel.
         """
-        stride = (
-            self.about.stride if self.has_metadata else math.lcm(*(f.period for f in self._label_fields()))
-        )
-        shapes = self._example(8 * stride, 8 * stride)
+        if self.has_metadata:
+            stride = self.about.stride
+        else:
+            stride = math.lcm(*(field.period for field in self._label_fields))
+        shapes = one_picture(self.example_shapes(8 * stride, 8 * stride), self._source)
         with self._lock:
             plan = self._made(shapes)
         (rows,) = (shape[2] for shape in shapes.values())
         return math.lcm(stride, *tile_steps(plan.steps, rows))
 
     @property
+    def _label_fields(self) -> tuple[graph.Field, graph.Field]:
+        return fields_of_labels(self.fields, self.output_names[0], self._source)
+
+    @property
     def has_metadata(self) -> bool:
         """Whether the file says anything of itself; see `about`."""
         return NetworkMetadata.is_in(self._model.metadata_props)
-
-    def _example(self, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of the one picture that a network takes which labels."""
-        shapes = self.example_shapes(rows, columns)
-        if [len(shape) for shape in shapes.values()] != [4]:
-            raise DataError(f"{self._source}the inputs {list(shapes)} are not one picture; labels are of one")
-        return shapes
-
-    def _label_fields(self) -> tuple[graph.Field, graph.Field]:
-        """Those of the output that labels are made of."""
-        name = self.output_names[0]
-        found = self.fields.get(name)
-        if found is None or any(field.stride != 1 for field in found):
-            strides = "none" if found is None else " x ".join(str(field.stride) for field in found)
-            raise DataError(
-                f"{self._source}the output {name!r} has one sample for {strides} pixels; labels need one for each"
-            )
-        return found
 
     def labels(self, picture: Array) -> Array:
         """The number of the largest score of each pixel.
@@ -285,21 +270,9 @@ class Session:
             DataError: the file does not tell how pixels are normalised.
         """
         is_picture = isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.dtype == np.uint8
-        x = self._normalised(picture) if is_picture else picture
+        x = normalised(picture, self.about) if is_picture else picture
         found: Array = self._labels(x)
         return found[0] if is_picture else found
-
-    def _normalised(self, picture: Array) -> Array:
-        """(pixel / 255 - mean) / deviation as one multiplication and one addition, [1, channel, row, column]."""
-        mean, deviation = (np.array(numbers) for numbers in (self.about.mean, self.about.deviation))
-        if picture.shape[2] != len(mean) or picture.size == 0:
-            raise ArgumentError(
-                f"picture has shape {list(picture.shape)}; use uint8 [rows, columns, {len(mean)}]"
-            )
-        scale, shift = (1 / (255 * deviation)).astype(np.float32), (-mean / deviation).astype(np.float32)
-        pixels = np.multiply(picture, scale, dtype=np.float32)
-        pixels += shift
-        return pixels.transpose(2, 0, 1)[None]
 
     def _labels(self, x: Array | Mapping[str, Array]) -> Array:
         inputs = self._arrays(x, "nchw")
