@@ -126,15 +126,24 @@ class Coder<int64_t> {
   DU_INLINE int64_t run(const int64_t* from, uint8_t* codes, int64_t count, const Allowed& allowed, int64_t step) const {
     int64_t good = 0, i = 0;
     if (by_row_.is_quick && right_ == 1 && count >= kLanes) {
-      Lanes origin, found{};
-      for (int64_t k = 0; k < kLanes; ++k) origin[k] = static_cast<uint64_t>(allowed.first_place + k * step);
+      Lanes origin, lane, found{};
+      for (int64_t k = 0; k < kLanes; ++k) {
+        lane[k] = static_cast<uint64_t>(k);
+        origin[k] = static_cast<uint64_t>(allowed.first_place + k * step);
+      }
       const Lanes rows = Lanes{} + static_cast<uint64_t>(allowed.rows), columns = Lanes{} + static_cast<uint64_t>(allowed.columns);
       const Lanes first = Lanes{} + static_cast<uint64_t>(first_code(allowed));
+      // The last vector comes first: what others share with it is read again, and only what was read last is counted and kept.
+      if (const int64_t rest = count % kLanes; rest) {
+        const int64_t last = count - kLanes;
+        const Lanes good_lanes = several(from + last, codes + last, origin + static_cast<uint64_t>(last * step), rows, columns, first);
+        found = good_lanes & bit_cast<Lanes>(lane >= static_cast<uint64_t>(kLanes - rest));
+      }
       for (; i + kLanes <= count; i += kLanes) {
         found += several(from + i, codes + i, origin, rows, columns, first);
         origin += static_cast<uint64_t>(kLanes * step);
       }
-      good = sum(found);
+      return sum(found);
     }
     for (; i < count; ++i) good += one(from + i, codes + i, allowed, first_code(allowed), i * step);
     return good;
@@ -212,9 +221,9 @@ struct Segment {
 };
 
 // The segment that begins with this window.
-DU_INLINE Segment segment_at(const Axis& columns, int64_t x, bool in_runs) {
+DU_INLINE Segment segment_at(const Axis& columns, int64_t x) {
   const Range inside = windows_inside(columns);
-  return {x, in_runs && x == inside.begin ? larger(1, inside.end - inside.begin) : 1, taps_inside(columns, x)};
+  return {x, x == inside.begin ? larger(1, inside.end - inside.begin) : 1, taps_inside(columns, x)};
 }
 constexpr int64_t kMostSegments = 16;
 
@@ -225,15 +234,21 @@ DU_INLINE int64_t code_row(const SelectCall& call, const Coder<P>& coder, const 
   const Range taps_y = taps_inside(call.rows, row);
   const bool by_channel = call.codes_by_channel;
   const int64_t position_step = call.position_strides[3], code_step = call.code_strides[3];
+  // Whether the windows of a segment are one run of positions; else each window is a run of its channels.
   const bool in_runs = by_channel ? position_step == code_step && sizeof(P) == 1 : position_step == 1;
   const int64_t channels = by_channel ? call.channels : 1;
   int64_t found = 0;
   for (int64_t x = 0, i = 0; x < columns.out; ++i) {
-    const Segment segment = i < kMostSegments ? segments[i] : segment_at(columns, x, in_runs);
+    const Segment segment = i < kMostSegments ? segments[i] : segment_at(columns, x);
     uint8_t* to = codes + x * code_step;
     if (taps_y.begin < taps_y.end && segment.taps.begin < segment.taps.end) {
       const Allowed allowed = allowed_of(call, row, taps_y, x, segment.taps);
-      found += coder.run(positions + x * position_step, to, segment.count * channels, allowed, by_channel ? 0 : columns.stride);
+      const int64_t step = by_channel ? 0 : columns.stride, together = in_runs ? segment.count : 1, count = together * channels;
+      for (int64_t k = 0; k < segment.count; k += together) {
+        Allowed here = allowed;
+        here.first_place += k * columns.stride;
+        found += coder.run(positions + (x + k) * position_step, to + k * code_step, count, here, step);
+      }
     } else {
       for (int64_t k = 0; k < segment.count; ++k) __builtin_memset(to + k * code_step, 0, static_cast<uint64_t>(channels));
     }
@@ -302,10 +317,9 @@ int64_t to_codes(const SelectCall& call, int64_t threads) {
   if (!by_channel && is_packed && !call.gap && few_taps && call.tap_columns == call.columns.size && is_listed(call) && coder.can_list()) {
     return to_codes_by_list(call, coder, threads);
   }
-  const bool in_runs = by_channel ? call.position_strides[3] == call.code_strides[3] && sizeof(P) == 1 : call.position_strides[3] == 1;
   Segment segments[kMostSegments];
   for (int64_t x = 0, i = 0; i < kMostSegments; ++i) {
-    segments[i] = x < call.columns.out ? segment_at(call.columns, x, in_runs) : Segment{};
+    segments[i] = x < call.columns.out ? segment_at(call.columns, x) : Segment{};
     x += segments[i].count;
   }
   int64_t total = 0;

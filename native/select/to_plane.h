@@ -113,9 +113,10 @@ DU_INLINE void end_place(const SelectCall& call, T* place, const Over<T>* rows, 
   E::put(place, sum);
 }
 
-// kVectors vectors of neighbours, groups or channels, `ahead` elements further on than rows and terms say.
+// kVectors vectors of neighbours, groups or channels, `ahead` elements further on than rows and terms say: side by side, but
+// the last begins with neighbour `last`.
 template <class T, bool kAdds, int64_t kLanes, int64_t kVectors>
-DU_INLINE void gather_terms(const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count, int64_t ahead,
+DU_INLINE void gather_terms(const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count, int64_t ahead, int64_t last,
                             typename Element<T, kLanes>::Lanes* sums) {
   using E = Element<T, kLanes>;
   using C = Codes<T, kLanes>;
@@ -126,12 +127,13 @@ DU_INLINE void gather_terms(const Over<T>* rows, int64_t row_count, const Term* 
       const uint8_t* code = rows[i].code + ahead + terms[term].codes;
       const uint8_t wanted = static_cast<uint8_t>(rows[i].wanted + terms[term].tap);
       for (int64_t k = 0; k < kVectors; ++k) {
+        const int64_t at = k + 1 < kVectors ? k * kLanes : last;
         // Where several windows chose one place: their sum, or the last of them.
         if constexpr (kAdds) {
-          sum[k] = add_where<T, kLanes>(sum[k], sample + k * kLanes, code + k * kLanes, wanted);
+          sum[k] = add_where<T, kLanes>(sum[k], sample + at, code + at, wanted);
         } else {
-          const auto chosen = C::equal(load_as<Vector<uint8_t, kLanes>>(code + k * kLanes), wanted);
-          sum[k] = choose(chosen, E::load(sample + k * kLanes), sum[k]);
+          const auto chosen = C::equal(load_as<Vector<uint8_t, kLanes>>(code + at), wanted);
+          sum[k] = choose(chosen, E::load(sample + at), sum[k]);
         }
       }
     }
@@ -155,7 +157,7 @@ void planar_place_row(const SelectCall& call, const ColumnTerms& column_terms, T
     T* place = plane_row + group * kStride - columns.before;
     typename E::Lanes sums[kStride][kVectors];
     for (int64_t r = 0; r < kStride; ++r) {
-      gather_terms<T, kAdds, kLanes, kVectors>(rows, row_count, column_terms.terms[r], column_terms.counts[r], group, sums[r]);
+      gather_terms<T, kAdds, kLanes, kVectors>(rows, row_count, column_terms.terms[r], column_terms.counts[r], group, (kVectors - 1) * kLanes, sums[r]);
     }
     for (int64_t k = 0; k < kVectors; ++k) {
       if constexpr (kStride == 1) {
@@ -191,33 +193,39 @@ void planar_place_row(const SelectCall& call, const ColumnTerms& column_terms, T
   for (int64_t x = end; x < columns.in; ++x) end_place<T, kAdds>(call, plane_row + x, rows, row_count, x);
 }
 
-// The channels c, c + kLanes * kVectors, ... of one place where channels lie side by side. Returns the first channel not done.
+// kVectors vectors of the channels of one place, from channel c on; the last begins `last` further on.
 template <class T, bool kAdds, int64_t kLanes, int64_t kVectors>
-DU_INLINE int64_t place_channels(const SelectCall& call, T* place, const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count,
-                                 int64_t ahead, int64_t c) {
+DU_INLINE void place_channels(const SelectCall& call, T* place, const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count,
+                              int64_t ahead, int64_t c, int64_t last) {
   using E = Element<T, kLanes>;
-  for (; c + kLanes * kVectors <= call.channels; c += kLanes * kVectors) {
-    typename E::Lanes sums[kVectors];
-    gather_terms<T, kAdds, kLanes, kVectors>(rows, row_count, terms, count, ahead + c, sums);
-    for (int64_t k = 0; k < kVectors; ++k) {
-      call.streams ? E::stream(place + c + k * kLanes, sums[k]) : E::store(place + c + k * kLanes, sums[k]);
-    }
+  // Vectors that overlap would write to lines that were sent past the caches.
+  const bool streams = call.streams && call.channels % kLanes == 0;
+  typename E::Lanes sums[kVectors];
+  gather_terms<T, kAdds, kLanes, kVectors>(rows, row_count, terms, count, ahead + c, last, sums);
+  for (int64_t k = 0; k < kVectors; ++k) {
+    T* to = place + c + (k + 1 < kVectors ? k * kLanes : last);
+    streams ? E::stream(to, sums[k]) : E::store(to, sums[k]);
   }
-  return c;
 }
 
-template <class T, bool kAdds>
+// All channels of one place, at least kLanes of them: the last vector ends with the last channel, and repeats some.
+template <class T, bool kAdds, int64_t kLanes>
 DU_INLINE void place_all_channels(const SelectCall& call, T* place, const Over<T>* rows, int64_t row_count, const Term* terms, int64_t count,
                                   int64_t ahead) {
-  constexpr int64_t kMany = kManyLanes<T>, kFew = kFewLanes<T>;
-  int64_t c = place_channels<T, kAdds, kMany, 4>(call, place, rows, row_count, terms, count, ahead, 0);
-  c = place_channels<T, kAdds, kMany, 1>(call, place, rows, row_count, terms, count, ahead, c);
-  c = place_channels<T, kAdds, kFew, 1>(call, place, rows, row_count, terms, count, ahead, c);
-  place_channels<T, kAdds, 1, 1>(call, place, rows, row_count, terms, count, ahead, c);
+  int64_t c = 0;
+  const auto put = [&](auto vectors, int64_t last) DU_STEP {
+    place_channels<T, kAdds, kLanes, decltype(vectors)::value>(call, place, rows, row_count, terms, count, ahead, c, last);
+  };
+  for (; c + 4 * kLanes < call.channels; c += 4 * kLanes) put(Number<4>{}, 3 * kLanes);
+  const int64_t rest = call.channels - c;
+  if (rest <= kLanes) return put(Number<1>{}, rest - kLanes);
+  if (rest <= 2 * kLanes) return put(Number<2>{}, rest - kLanes);
+  if (rest <= 3 * kLanes) return put(Number<3>{}, rest - kLanes);
+  put(Number<4>{}, rest - kLanes);
 }
 
 // One row of the plane where channels lie side by side.
-template <class T, bool kAdds>
+template <class T, bool kAdds, int64_t kLanes>
 void channel_place_row(const SelectCall& call, const ColumnTerms& column_terms, T* plane_row, const T* samples, const uint8_t* codes, int64_t y) {
   const Axis& columns = call.columns;
   Over<T> rows[kMostOver], over[kMostOver];
@@ -233,7 +241,7 @@ void channel_place_row(const SelectCall& call, const ColumnTerms& column_terms, 
     if (groups.begin < groups.end && x == begin) {
       for (int64_t m = groups.begin; m < groups.end; ++m) {
         for (int64_t r = 0; r < columns.stride; ++r, ++x, place += call.plane_strides[3]) {
-          place_all_channels<T, kAdds>(call, place, rows, row_count, column_terms.terms[r], column_terms.counts[r], m * sample_step);
+          place_all_channels<T, kAdds, kLanes>(call, place, rows, row_count, column_terms.terms[r], column_terms.counts[r], m * sample_step);
         }
       }
       x = end - 1;
@@ -249,7 +257,7 @@ void channel_place_row(const SelectCall& call, const ColumnTerms& column_terms, 
                          static_cast<uint8_t>(rows[i].wanted + floor_div(right, columns.dilation))};
       }
     }
-    place_all_channels<T, kAdds>(call, place, over, count, &own, 1, 0);
+    place_all_channels<T, kAdds, kLanes>(call, place, over, count, &own, 1, 0);
   }
 }
 
@@ -284,9 +292,9 @@ bool to_plane_in_vectors(const SelectCall& call, int64_t threads) {
   if (by_channel) {
     const int64_t over_x = columns.is_adaptive ? most_windows_over(columns) : columns.size;
     if (call.channels < kFew || over_x > kMostOver || over_x * over_y > kMostOver) return false;
-    for_each_place_row<T, uint8_t>(call, true, threads, [&](T* row, const T* samples, const uint8_t* codes, int64_t y) {
-      channel_place_row<T, kAdds>(call, column_terms, row, samples, codes, y);
-    });
+    const auto run = call.channels >= kMany ? channel_place_row<T, kAdds, kMany> : channel_place_row<T, kAdds, kFew>;
+    for_each_place_row<T, uint8_t>(call, true, threads,
+                                   [&](T* row, const T* samples, const uint8_t* codes, int64_t y) { run(call, column_terms, row, samples, codes, y); });
     return true;
   }
   const Range groups = groups_inside(columns);

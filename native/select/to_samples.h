@@ -230,15 +230,15 @@ void planar_row(const SelectCall& call, const T* plane, T* samples, P* positions
   for (; x < columns.out; ++x) one(x);
 }
 
-// The channels c, c + kLanes, ... of one window where channels lie side by side. Returns the first channel not done.
+// All channels of one window where they lie side by side, at least kLanes of them.
 template <class T, class P, int64_t kLanes, class Visitor>
-DU_INLINE int64_t window_channels(const SelectCall& call, const T* corner, T* sample, P* position, Range taps_y, Range taps_x,
-                                  int64_t base, int64_t c) {
+DU_INLINE void window_channels(const SelectCall& call, const T* corner, T* sample, P* position, Range taps_y, Range taps_x, int64_t base) {
   using E = Element<T, kLanes>;
   const PositionRule<P> rule(call);
   const int64_t down = wrapping_product(call.rows.dilation, call.plane_strides[2]);
   const int64_t right = wrapping_product(call.columns.dilation, call.plane_strides[3]);
-  for (; c + kLanes <= call.channels; c += kLanes) {
+  for (int64_t c = 0; c < call.channels; c += kLanes) {
+    c = smaller(c, call.channels - kLanes);  // the last vector repeats some
     P* at = position ? position + c : nullptr;
     const T* line = corner + c;
     Visitor visitor;
@@ -255,7 +255,6 @@ DU_INLINE int64_t window_channels(const SelectCall& call, const T* corner, T* sa
     }
     visitor.close_lanes(sample + c, at, base, 0);
   }
-  return c;
 }
 
 // One row of windows where channels lie side by side (channels-last).
@@ -268,15 +267,18 @@ void channel_row(const SelectCall& call, const T* plane, T* samples, P* position
     const Range taps_x = taps_inside(columns, x);
     T* sample = samples + x * call.sample_strides[3];
     P* position = positions ? positions + x * call.position_strides[3] : nullptr;
-    int64_t c = 0;
-    if (taps_y.begin < taps_y.end && taps_x.begin < taps_x.end) {
+    if (call.channels >= kFewLanes<T> && taps_y.begin < taps_y.end && taps_x.begin < taps_x.end) {
       const int64_t base = rule.base(row, x);
       const T* corner = plane + (window_start(rows, row) + taps_y.begin * rows.dilation) * call.plane_strides[2] +
                         (window_start(columns, x) + taps_x.begin * columns.dilation) * call.plane_strides[3];
-      c = window_channels<T, P, kManyLanes<T>, Visitor<kManyLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c);
-      c = window_channels<T, P, kFewLanes<T>, Visitor<kFewLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base, c);
+      if (call.channels >= kManyLanes<T>) {
+        window_channels<T, P, kManyLanes<T>, Visitor<kManyLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base);
+      } else {
+        window_channels<T, P, kFewLanes<T>, Visitor<kFewLanes<T>>>(call, corner, sample, position, taps_y, taps_x, base);
+      }
+      continue;
     }
-    for (; c < call.channels; ++c) {
+    for (int64_t c = 0; c < call.channels; ++c) {
       one_window<T, P, Visitor<1>>(call, plane + c, sample + c, position ? position + c : nullptr, row, x);
     }
   }
