@@ -24,6 +24,12 @@ struct RowTaps {
   int64_t count, first, last;
 };
 
+// Outputs of a row that are computed for one vector of channels after the other: what they read lies side by side, and in the nearest
+// cache when the next vector comes.
+constexpr int64_t kStretch = 32;
+// Rows of a job.
+constexpr int64_t kMostRows = 8;
+
 // A vector of channels of one image. base is NULL where it crosses parts.
 struct ChannelVector {
   int64_t channel;
@@ -125,18 +131,39 @@ struct DepthwiseJob {
     }
   }
 
-  // An output near the edge, or one whose channels lie in several parts. near [most_taps] is lent.
-  void sum_one(int64_t n, int64_t x, const RowTaps& row, const ChannelVector& vector, RowTap* near, Lanes (&sum)[1]) const {
-    int64_t count = 0;
-    for (int64_t k = 0; k < row.count; ++k) {
-      const int64_t column = x * plan.in_step[1] + row.taps[k].column;
-      if (column >= 0 && column < call.in_size[1]) near[count++] = row.taps[k];
+  // The same for windows of kWidth columns side by side: each pixel is loaded once for all outputs that it counts for.
+  template <int64_t kCount, int64_t kWidth, int64_t kStep>
+  DU_INLINE void sum_windows(const float* from, int64_t column, const RowTap* taps, int64_t tap_count, Lanes (&sums)[kCount]) const {
+    for (int64_t k = 0; k < tap_count; k += kWidth) {
+      const float* at = from + taps[k].offset;
+      Lanes w[kWidth];
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < kWidth; ++i) w[i] = load_as<Lanes>(taps[k + i].weights);
+#pragma GCC unroll 32
+      for (int64_t j = 0; j < (kCount - 1) * kStep + kWidth; ++j) {
+        const Lanes pixel = load_as<Lanes>(at + j * column);
+#pragma GCC unroll 8
+        for (int64_t r = 0; r < kCount; ++r) {
+          if (j >= r * kStep && j < r * kStep + kWidth) sums[r] += pixel * w[j - r * kStep];
+        }
+      }
     }
-    if (vector.is_readable(x, 1)) return sum_run<1>(vector.base + x * vector.step, 0, near, count, sum);
-    for (int64_t k = 0; k < count; ++k) {
-      const Lanes lanes = collect(n, near[k].row, x * plan.in_step[1] + near[k].column, vector.channel);
-      near[k].offset = 0;
-      sum_run<1>(reinterpret_cast<const float*>(&lanes), 0, near + k, 1, sum);
+  }
+
+  // An output near the edge, or one whose channels lie in several parts.
+  void sum_one(int64_t n, int64_t x, const RowTaps& row, const ChannelVector& vector, Lanes (&sum)[1]) const {
+    const bool is_readable = vector.is_readable(x, 1);
+    for (int64_t k = 0; k < row.count; ++k) {
+      RowTap tap = row.taps[k];
+      const int64_t column = x * plan.in_step[1] + tap.column;
+      if (column < 0 || column >= call.in_size[1]) continue;
+      if (is_readable) {
+        sum_run<1>(vector.base + x * vector.step, 0, &tap, 1, sum);
+      } else {
+        const Lanes lanes = collect(n, tap.row, column, vector.channel);
+        tap.offset = 0;
+        sum_run<1>(reinterpret_cast<const float*>(&lanes), 0, &tap, 1, sum);
+      }
     }
   }
 
@@ -156,44 +183,101 @@ struct DepthwiseJob {
     return taps;
   }
 
-  // One row of the outputs of a phase. taps and near [most_taps] are lent.
-  void run_row(int64_t n, const Phase& phase, int64_t row, RowTap* memory, RowTap* near) const {
-    const int64_t y = phase.first[0] + row * plan.out_step[0];
-    if (y >= call.out_size[0] || phase.first[1] >= call.out_size[1]) return;
-    const int64_t columns = (call.out_size[1] - phase.first[1] + plan.out_step[1] - 1) / plan.out_step[1];
-    const RowTaps taps = find_taps(phase, row, columns, memory);
-    for (int64_t channel = 0; channel < plan.out_channels; channel += kLanes) {
-      const Finisher<1> finisher(plan, 0, channel);
-      const ChannelVector vector = find(n, channel, taps);
-      const Lanes bias = finisher.bias(0);
-      const auto put = [&](const Lanes& sum, int64_t x) {
-        const int64_t place = phase.first[1] + x * plan.out_step[1];
-        Lanes one[1][1] = {{sum}};
-        float* const to[1] = {out.at(n, y, place)};
-        const float* const rest[1] = {residual.data ? residual.at(n, y, place) : nullptr};
-        finisher.put(one, to, residual.data ? rest : nullptr);
-      };
-      for (int64_t x = 0; x < columns;) {
-        if (x >= taps.first && x + kRun <= taps.last && vector.is_readable(x, kRun)) {
-          Lanes sums[kRun];
+  // Where a row of outputs of a phase goes.
+  struct RowOutputs {
+    int64_t n, y, first, step;
+  };
+
+  // Outputs x to x + kCount - 1 of a vector of channels, which may be read there. kWidth 0: any window.
+  template <int64_t kCount, int64_t kWidth, int64_t kStep>
+  DU_INLINE void run_some(const Finisher<1>& finisher, const RowOutputs& row, const ChannelVector& vector, const RowTaps& taps, int64_t x) const {
+    Lanes sums[kCount];
 #pragma GCC unroll 8
-          for (int64_t r = 0; r < kRun; ++r) sums[r] = bias;
-          sum_run<kRun>(vector.base + x * vector.step, vector.step, taps.taps, taps.count, sums);
+    for (int64_t r = 0; r < kCount; ++r) sums[r] = finisher.bias(0);
+    // The rows above were read for the outputs above.
+    const int64_t ahead = kStretch * vector.step + vector.furthest;
 #pragma GCC unroll 8
-          for (int64_t r = 0; r < kRun; ++r) put(sums[r], x + r);
-          x += kRun;
-        } else {
-          Lanes sum[1] = {bias};
-          sum_one(n, x, taps, vector, near, sum);
-          put(sum[0], x++);
-        }
+    for (int64_t r = 0; r < kCount; ++r) fetch<false>(vector.base, (x + r) * vector.step + ahead);
+    if constexpr (kWidth > 0) {
+      sum_windows<kCount, kWidth, kStep>(vector.base + x * vector.step, vector.step / kStep, taps.taps, taps.count, sums);
+    } else {
+      sum_run<kCount>(vector.base + x * vector.step, vector.step, taps.taps, taps.count, sums);
+    }
+    put(finisher, row, x, sums);
+  }
+
+  template <int64_t kCount>
+  DU_INLINE void put(const Finisher<1>& finisher, const RowOutputs& row, int64_t x, const Lanes (&sums)[kCount]) const {
+    Lanes values[kCount][1];
+    float* to[kCount];
+    const float* rest[kCount];
+#pragma GCC unroll 8
+    for (int64_t r = 0; r < kCount; ++r) {
+      const int64_t place = row.first + (x + r) * row.step;
+      values[r][0] = sums[r];
+      to[r] = out.at(row.n, row.y, place);
+      fetch<true>(to[r], finisher.first + kStretch * row.step * out.column_stride);
+      rest[r] = residual.data ? residual.at(row.n, row.y, place) : nullptr;
+    }
+    finisher.put(values, to, residual.data ? rest : nullptr);
+  }
+
+  // Outputs [x, end) of a vector of channels.
+  template <int64_t kWidth, int64_t kStep>
+  void run_stretch(const RowOutputs& row, const ChannelVector& vector, const RowTaps& taps, int64_t x, int64_t end) const {
+    const Finisher<1> finisher(plan, 0, vector.channel);
+    while (x < end) {
+      const int64_t inside = x < taps.first ? 0 : smaller(end, taps.last) - x;
+      if (inside >= kRun && vector.is_readable(x, kRun)) {
+        run_some<kRun, kWidth, kStep>(finisher, row, vector, taps, x);
+        x += kRun;
+      } else if (inside >= 2 && vector.is_readable(x, 2)) {
+        run_some<2, kWidth, kStep>(finisher, row, vector, taps, x);
+        x += 2;
+      } else {
+        Lanes sum[1] = {finisher.bias(0)};
+        sum_one(row.n, x, taps, vector, sum);
+        put<1>(finisher, row, x++, sum);
       }
-      for (int64_t k = 0; k < taps.count; ++k) taps.taps[k].weights += kLanes;
+    }
+  }
+
+  // Whether the taps are windows of so many columns side by side, moved by kStep columns.
+  template <int64_t kWidth, int64_t kStep>
+  bool are_windows(const RowTaps& taps) const {
+    if (kGroup > 1 || plan.in_step[1] != kStep || taps.count % kWidth) return false;
+    for (int64_t k = 0; k < taps.count; ++k) {
+      if (k % kWidth && (taps.taps[k].row != taps.taps[k - 1].row || taps.taps[k].column != taps.taps[k - 1].column + 1)) return false;
+    }
+    return true;
+  }
+
+  // One row of the outputs of a phase. memory [most_taps] is lent.
+  void run_row(int64_t n, const Phase& phase, int64_t row, RowTap* memory) const {
+    const RowOutputs outputs{n, phase.first[0] + row * plan.out_step[0], phase.first[1], plan.out_step[1]};
+    if (outputs.y >= call.out_size[0] || outputs.first >= call.out_size[1]) return;
+    const int64_t columns = (call.out_size[1] - outputs.first + outputs.step - 1) / outputs.step;
+    const RowTaps taps = find_taps(phase, row, columns, memory);
+    if (are_windows<3, 1>(taps)) return run_vectors<3, 1>(outputs, taps, columns);
+    if (are_windows<3, 2>(taps)) return run_vectors<3, 2>(outputs, taps, columns);
+    if (are_windows<5, 1>(taps)) return run_vectors<5, 1>(outputs, taps, columns);
+    if (are_windows<5, 2>(taps)) return run_vectors<5, 2>(outputs, taps, columns);
+    return run_vectors<0, 1>(outputs, taps, columns);
+  }
+
+  template <int64_t kWidth, int64_t kStep>
+  void run_vectors(const RowOutputs& row, const RowTaps& taps, int64_t columns) const {
+    for (int64_t x = 0; x < columns; x += kStretch) {
+      for (int64_t channel = 0; channel < plan.out_channels; channel += kLanes) {
+        run_stretch<kWidth, kStep>(row, find(row.n, channel, taps), taps, x, smaller(columns, x + kStretch));
+        for (int64_t k = 0; k < taps.count; ++k) taps.taps[k].weights += kLanes;
+      }
+      for (int64_t k = 0; k < taps.count; ++k) taps.taps[k].weights -= plan.padded_out;
     }
   }
 };
 
-inline int64_t depthwise_worker_taps(const ConvolveCall& call) { return 2 * call.plan->most_taps + 2; }
+inline int64_t depthwise_worker_taps(const ConvolveCall& call) { return call.plan->most_taps + 1; }
 
 inline int64_t depthwise_scratch_bytes(const ConvolveCall& call) {
   return smaller(call.threads, kMostWorkers) * depthwise_worker_taps(call) * static_cast<int64_t>(sizeof(RowTap));
@@ -205,10 +289,15 @@ void run_groups(const ConvolveCall& call, char* scratch) {
   const DepthwiseJob<kGroup> job(call, parts.items);
   const ConvolvePlan& plan = *call.plan;
   RowTap* memory = reinterpret_cast<RowTap*>(scratch);
-  run_jobs(call.batch * job.grid_rows * plan.phase_count, smaller(call.threads, kMostWorkers), [&](int64_t worker, int64_t i) {
-    RowTap* taps = memory + worker * depthwise_worker_taps(call);
-    const int64_t row = i / plan.phase_count;
-    job.run_row(row / job.grid_rows, plan.phases[i % plan.phase_count], row % job.grid_rows, taps, taps + plan.most_taps);
+  const int64_t workers = smaller(call.threads, kMostWorkers), rows = call.batch * job.grid_rows;
+  // Rows one after the other read much the same pixels, which so stay in the second-level cache of a core.
+  const int64_t rows_of_job = larger(1, smaller(kMostRows, rows / (4 * workers)));
+  run_jobs((rows + rows_of_job - 1) / rows_of_job, workers, [&](int64_t worker, int64_t i) {
+    for (int64_t row = i * rows_of_job; row < smaller(rows, (i + 1) * rows_of_job); ++row) {
+      for (int64_t p = 0; p < plan.phase_count; ++p) {
+        job.run_row(row / job.grid_rows, plan.phases[p], row % job.grid_rows, memory + worker * depthwise_worker_taps(call));
+      }
+    }
   });
 }
 

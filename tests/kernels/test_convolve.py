@@ -184,6 +184,17 @@ def test_narrow_groups_have_kernels_of_their_own(channels, groups, algorithm):
         assert make(spec, np.random.default_rng(0))[0].algorithm == algorithm
 
 
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (4, 1), (3, 3)])
+def test_rows_of_several_stretches_under_depthwise_windows_equal_torch_in_double(isa, size, stride):
+    random = np.random.default_rng(12)
+    spec = ConvolutionSpec(41, 41, Window((size, size), (1, stride), (1, 1), (1, 1)), groups=41)
+    convolution, weight, bias = make(spec, random)
+    x = channels_last(random.standard_normal((1, 41, 7, 75 * stride)))
+    out = convolution.run(x)
+    assert error_of(out, judge(x, weight, bias, spec)) < 4e-7
+    assert np.array_equal(out, convolution.run(cut(x, random), threads=2))
+
+
 @pytest.mark.parametrize("algorithm", ["winograd", "winograd_repeated"])
 def test_winograd_equals_torch_in_double_at_every_size_padding_and_dilation(isa, algorithm, is_long):
     random = np.random.default_rng(9)
