@@ -36,6 +36,19 @@ def test_inspect_lists_the_steps_and_their_times(file):
     assert reach in done.output
 
 
+def test_inspect_shows_the_exact_algorithms(file):
+    shown = {}
+    for precision in ("fast", "exact"):
+        done = RUNNER.invoke(app, ["inspect", file, "--size", "32x32", "--precision", precision])
+        assert done.exit_code == 0, done.output
+        shown[precision] = done.output
+    assert "winograd" in shown["fast"]
+    assert "winograd" not in shown["exact"]
+    done = RUNNER.invoke(app, ["inspect", file, "--precision", "best"])
+    assert done.exit_code == 1
+    assert "use 'fast' or 'exact'" in done.output
+
+
 def test_inspect_tells_what_keeps_a_network_from_being_shifted(tmp_path):
     pooled = helper.make_node("GlobalAveragePool", ["x"], ["y"])
     onnx.save(model_of([pooled], {"x": np.zeros((1, 3, 8, 8), np.float32)}, ["y"]), tmp_path / "model.onnx")
