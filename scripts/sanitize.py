@@ -127,7 +127,7 @@ def coverage(folder: Path) -> None:
             text=True,
             cwd=folder,
         )
-        _read_gcov(done.stdout, ran)
+        _read_gcov(done.stdout, folder, ran)
     total, reached = 0, 0
     print("| file | lines | reached | not reached |\n|---|---|---|---|")
     for name, lines in sorted(ran.items()):
@@ -138,12 +138,12 @@ def coverage(folder: Path) -> None:
     print(f"| all | {total} | {100 * reached / total:.1f} % | |")
 
 
-def _read_gcov(text: str, ran: dict[str, dict[int, bool]]) -> None:
+def _read_gcov(text: str, folder: Path, ran: dict[str, dict[int, bool]]) -> None:
     lines: dict[int, bool] | None = None
     for row in text.splitlines():
         source = re.match(r"\s+-:\s+0:Source:(.*)", row)
         if source:
-            path = Path(source.group(1))
+            path = (folder / source.group(1)).resolve()  # the build names sources as seen from its folder
             is_ours = (ROOT / "native") in path.parents
             lines = ran.setdefault(str(path.relative_to(ROOT)), {}) if is_ours else None
             continue
