@@ -239,7 +239,8 @@ Written by `python benchmarks/operators.py --output docs/benchmarks.md`; every c
 How to read it:
 
 - downup, torch and a plain copy run in one process, in turns, {rounds} rounds each (fewer where a call takes long), with the
-  same inputs, layout and number of threads. A time is the median of the rounds, with half the distance of the quartiles
+  same inputs, layout and number of threads, and 10 ms of rest between them, since threads watch for work a while after a
+  call. A time is the median of the rounds, with half the distance of the quartiles
   behind it; *times faster* and *share of copy* are medians of the ratios within a round.
 - Outputs reuse memory on both sides (`downup.reuse_memory()`). Without that every large output is fresh memory, which the
   system clears first, and both sides wait for that: *Fresh memory* shows it.
