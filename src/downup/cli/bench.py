@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,7 +24,9 @@ def bench(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Network, of any framework.")],
     size: Annotated[str, typer.Option(metavar="HxW", help="Rows and columns of the picture.")] = "512x512",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all")] = None,
-    precision: Annotated[str, typer.Option(help="fast, or exact: without Winograd.")] = "fast",
+    precision: Annotated[
+        Literal["fast", "exact"], typer.Option(help="fast, or exact: without Winograd.")
+    ] = "fast",
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each engine, taking turns.")] = 10,
 ) -> None:
     """Time a network on the engine and on those installed beside it: ONNX Runtime, OpenVINO and torch.
@@ -37,7 +39,7 @@ def bench(
 
     keep_memory()
     count = threads or len(os.sched_getaffinity(0))
-    session = engine.Session(model, count, precision=precision)  # type: ignore[arg-type]
+    session = engine.Session(model, count, precision=precision)
     inputs = picture_of(session, size)
     runs: dict[str, Callable[[], Any]] = {"downup": lambda: session.run(inputs)}
     if importlib.util.find_spec("onnxruntime"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,12 +20,14 @@ def inspect(
     size: Annotated[str, typer.Option(metavar="HxW", help="Rows and columns of the picture.")] = "512x512",
     time: Annotated[bool, typer.Option("--time", help="Run it, and tell the time of each step.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all")] = None,
-    precision: Annotated[str, typer.Option(help="fast, or exact: without Winograd.")] = "fast",
+    precision: Annotated[
+        Literal["fast", "exact"], typer.Option(help="fast, or exact: without Winograd.")
+    ] = "fast",
 ) -> None:
     """Show what the engine does for a picture, step by step."""
     from downup import engine
 
-    session = engine.Session(model, threads, precision=precision)  # type: ignore[arg-type]
+    session = engine.Session(model, threads, precision=precision)
     inputs = picture_of(session, size)
     steps = session.steps(inputs)
     times = [0.0] * len(steps)
