@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import onnx
 import pytest
@@ -112,3 +114,63 @@ def test_load_takes_a_file_a_run_or_a_module(tmp_path):
     ):
         with pytest.raises((ArgumentError, DataError), match=message):
             downup.load(wrong)
+
+
+@pytest.mark.parametrize("last", ["resize", "convolution"])
+def test_probabilities_are_the_softmax_of_the_scores(last, tmp_path):
+    model, x = network(last)
+    session = session_of(model, 2)
+    scores = session.run(x).astype(np.float64)
+    expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    found = session.probabilities(x, [2, 0])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected[:, [2, 0]].transpose(0, 2, 3, 1), rtol=1e-5)
+    np.testing.assert_allclose(session.probabilities(x).sum(axis=3), 1, rtol=1e-5)
+    picture = np.zeros((26, 34, 3), np.uint8)
+    assert with_metadata(model, tmp_path / "model.onnx").probabilities(picture, [1]).shape == (26, 34, 1)
+    with pytest.raises(ArgumentError, match="classes names 4; use numbers from 0 to 3"):
+        session.probabilities(x, [1, 4])
+
+
+@pytest.mark.parametrize("last", ["Softmax", "Sigmoid"])
+def test_a_network_that_ends_in_probabilities_is_believed(last):
+    model, x = network("convolution")
+    model.graph.node.append(
+        onnx.helper.make_node(
+            last, [model.graph.output[0].name], ["sure"], **({"axis": 1} if last == "Softmax" else {})
+        )
+    )
+    model.graph.output[0].name = "sure"
+    session = session_of(model)
+    np.testing.assert_array_equal(session.probabilities(x), session.run(x).transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("last", ["resize", "convolution"])
+def test_the_memory_of_labels_is_told_before_it_is_taken(last, tmp_path):
+    model, _ = network(last)
+    session = with_metadata(model, tmp_path / "model.onnx")
+    picture = np.zeros((900, 700, 3), np.uint8)
+    tracemalloc.start()
+    told = session.label_memory(900, 700)
+    assert tracemalloc.get_traced_memory()[1] < told / 10
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    session.labels(picture)
+    taken = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert 0.9 * told < taken < told + (4 << 20)
+
+
+def test_plans_of_all_sizes_share_one_block():
+    model, _ = network("convolution")
+    session = session_of(model)
+    sizes = [(300, 400), (600, 400), (600, 800), (300, 800), (200, 200)]
+    pictures = [np.zeros((1, 3, *size), np.float32) for size in sizes]
+    largest = max(session.label_memory(*size) for size in sizes)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for picture in (*pictures, *pictures):
+        session.labels(picture)
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert kept < largest + (4 << 20)

@@ -123,3 +123,24 @@ def test_what_does_not_fit_is_refused() -> None:
     for wrong in (noise(4, 4, 1), picture[:0], picture[..., 0], picture.astype(np.float32)):
         with pytest.raises(ArgumentError, match=r"use uint8 \[rows, columns, 3\]"):
             session.labels(wrong)  # type: ignore[arg-type]
+
+
+def test_probabilities_are_the_softmax_of_the_scores() -> None:
+    session = TorchSession(lively_network(model="unet"), RGB, "rgb")
+    picture = noise(20, 33, 3)
+    shares = session.probabilities(picture)
+    assert shares.shape == (20, 33, 4)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares.sum(axis=2), 1, rtol=1e-5)
+    np.testing.assert_array_equal(shares.argmax(axis=2), session.labels(picture))
+    np.testing.assert_array_equal(session.probabilities(picture, [3, 1]), shares[:, :, [3, 1]])
+    with pytest.raises(ArgumentError, match="classes names 4; use numbers from 0 to 3"):
+        session.probabilities(picture, [4])
+
+
+def test_memory_goes_with_the_pixels() -> None:
+    session = TorchSession(lively_network(model="unet"), RGB, "rgb")
+    small, large = session.label_memory(64, 96), session.label_memory(256, 192)
+    # At least the widest map and what it is made of.
+    assert small >= 2 * 4 * 64 * 96
+    assert large == 8 * small

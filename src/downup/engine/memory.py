@@ -1,8 +1,13 @@
-"""Where each buffer lies in the block of memory that a run works in."""
+"""The blocks of memory that runs work in, and where each buffer lies in one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +18,10 @@ from downup.engine.values import Array, Buffer, Value
 _ALIGNMENT = 64
 # A page for large blocks: the system then can back them with huge pages.
 _PAGE = 1 << 21
+# A block that is larger is not kept for runs that need less than half of it.
+_MOST_IDLE_BYTES = 1 << 30
+# Windows of a picture have nine shapes: first, middle and last ones along both axes.
+_MOST_RUNS = 12
 
 
 def set_lifetimes(steps: Sequence[Step], inputs: Iterable[Value], outputs: Iterable[Value]) -> None:
@@ -90,3 +99,54 @@ def new_block(size: int) -> Array:
     memory = np.empty(size + alignment, np.uint8)
     start = -memory.ctypes.data % alignment
     return memory[start : start + size]
+
+
+@dataclass(eq=False)
+class Block:
+    """Memory that one run at a time works in.
+
+    runs: by their plan, those that are bound to this memory.
+    """
+
+    memory: Array
+    runs: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
+
+    def bound(self, plan: Any, bind: Callable[[Any, Block], Any]) -> Any:
+        """The run of a plan in this memory; of those used last, a few are kept."""
+        if plan not in self.runs:
+            self.runs[plan] = bind(plan, self)
+            while len(self.runs) > _MOST_RUNS:
+                self.runs.popitem(last=False)
+        self.runs.move_to_end(plan)
+        return self.runs[plan]
+
+
+class Blocks:
+    """Memory that runs borrow: one block for each that runs at a time, however many plans there are.
+
+    So windows of all sizes that a picture is cut into take what the largest of them takes.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[Block] = []
+        self._lock = Lock()
+
+    @contextmanager
+    def lend(self, size: int) -> Iterator[Block]:
+        """A block of at least so many bytes, which nobody else has meanwhile."""
+        block = self._take(size) or Block(new_block(size))
+        try:
+            yield block
+        finally:
+            with self._lock:
+                self._idle.append(block)
+
+    def _take(self, size: int) -> Block | None:
+        """An idle block that fits; one that does not is let go, since a fitting one takes its place."""
+        with self._lock:
+            if not self._idle:
+                return None
+            fitting = [b for b in self._idle if size <= b.memory.size <= max(2 * size, _MOST_IDLE_BYTES)]
+            block = min(fitting or self._idle, key=lambda b: b.memory.size)
+            self._idle.remove(block)
+        return block if fitting else None

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from downup import kernels
 from downup.engine.lower import LOWERINGS, Lowering, UnsupportedError, unpooling
-from downup.engine.lower.reduce import label
+from downup.engine.lower.reduce import label, soften
 from downup.engine.lower.resample import label_resized
-from downup.engine.memory import new_block, place, set_lifetimes, share_in_place
+from downup.engine.memory import Block, Blocks, new_block, place, set_lifetimes, share_in_place
 from downup.engine.steps import ArrayStep, Call, Step
-from downup.engine.values import Array, Buffer, Value, array_of
+from downup.engine.values import Array, Buffer, Value, array_of, memory_order
 from downup.engine.weights import Weights
 from downup.errors import DataError
 from downup.graph import shapes
 from downup.graph.nodes import name_node
+
+Wants = Literal["outputs", "labels", "probabilities"]
 
 
 @dataclass(eq=False)
@@ -38,24 +39,26 @@ class Plan:
     block_size: int
     threads: int
 
-    def __post_init__(self) -> None:
-        self._idle: list[Run] = []
-        self._lock = Lock()
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], blocks: Blocks) -> dict[str, Array]:
         """Run in a block of memory that no other thread works in meanwhile."""
-        with self._lock:
-            run = self._idle.pop() if self._idle else None
-        run = run or Run(self)
-        try:
-            return run(inputs)
-        finally:
-            with self._lock:
-                self._idle.append(run)
+        with blocks.lend(self.block_size) as block:
+            found: dict[str, Array] = block.bound(self, Run)(inputs)
+            return found
+
+    @property
+    def peak_size(self) -> int:
+        """Bytes that a run takes: the block, the outputs, and what NumPy returns before it is stored in the block."""
+        outputs = {value.buffer: value.buffer.size for value in self.outputs.values()}
+        arrays = (
+            sum(value.size * value.dtype.itemsize for value in step.writes)
+            for step in self.steps
+            if isinstance(step, ArrayStep) and not step.is_into
+        )
+        return self.block_size + sum(outputs.values()) + max(arrays, default=0)
 
     def timed(self, inputs: Mapping[str, Array], clock: Callable[[], float]) -> list[float]:
         """Seconds of each step in one run."""
-        run = Run(self)
+        run = Run(self, Block(new_block(self.block_size)))
         run.prepare(inputs)
         times = [clock()]
         for call in run.calls:
@@ -65,11 +68,11 @@ class Plan:
 
 
 class Run:
-    """A plan with a block of memory of its own: every call is ready to be made."""
+    """A plan and the block of memory that it works in: every call is ready to be made."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, block: Block) -> None:
         self._plan = plan
-        self._block = new_block(plan.block_size)
+        self._block = block.memory
         self._block_address = self._block.ctypes.data
         # Views of what the caller gets: they move to a new array before each run.
         self._moving: dict[Buffer, list[tuple[Any, int, int]]] = {}
@@ -144,7 +147,7 @@ def make_plan(
     sizes: Mapping[str, Sequence[int]],
     weights: Weights,
     threads: int,
-    wants_labels: bool = False,
+    wants: Wants = "outputs",
 ) -> Plan:
     """Plan a network for inputs of given shapes.
 
@@ -153,14 +156,15 @@ def make_plan(
         sizes: the shape of each input, by name.
         weights: those that are packed already, kept from plan to plan.
         threads: the most that a step may use.
-        wants_labels: whether the one output is to be the number of the largest channel, in bytes [n, 1, h, w].
+        wants: instead of the outputs, the number of the first one's largest channel, in bytes [n, 1, h, w], or what share
+            of certainty each of its channels has, [n, c, h, w].
 
     Raises:
         DataError: nodes that no step does; the message lists them all.
     """
     graph = model.graph
     known = shapes.infer(model, sizes)
-    lowering = Lowering(graph, known, weights, threads, wants_labels)
+    lowering = Lowering(graph, known, weights, threads, wants == "labels")
     unpooling.find(lowering)
     inputs = {}
     for value in graph.inputs:
@@ -184,8 +188,10 @@ def make_plan(
                     lowering.new(out)
     if unsupported:
         raise DataError(f"the engine does not run these nodes: {'; '.join(unsupported)}")
-    if wants_labels:
+    if wants == "labels":
         outputs = {"labels": _add_labels(lowering)}
+    elif wants == "probabilities":
+        outputs = {"probabilities": _add_probabilities(lowering)}
     else:
         outputs = {value.name or "": lowering.value(value) for value in graph.outputs}
     return _finish(lowering.steps, inputs, outputs, threads)
@@ -194,11 +200,7 @@ def make_plan(
 def _add_labels(lowering: Lowering) -> Value:
     """The last step of a network that is asked for labels: [n, 1, h, w], in bytes."""
     out = lowering.graph.outputs[0]
-    shape = lowering.shape(out)
-    if len(shape) != 4:
-        raise DataError(
-            f"the output {out.name!r} has shape {list(shape)}; labels need scores [n, classes, rows, columns]"
-        )
+    shape = _scores_shape(lowering)
     labels = lowering.temporary("labels", (shape[0], 1, *shape[2:]), np.uint8)
     labels.buffer.home = "output"
     if shape[1] > 256:
@@ -206,12 +208,42 @@ def _add_labels(lowering: Lowering) -> Value:
     if out.name in lowering.resized:
         label_resized(lowering, out.name, labels, "Resize+labels")
         return labels
+    label(lowering, _scores(lowering), labels, labels, "labels")
+    return labels
+
+
+def _add_probabilities(lowering: Lowering) -> Value:
+    """The last step of a network that is asked for probabilities: [n, c, h, w]."""
+    out = lowering.graph.outputs[0]
+    maker = out.producer()
+    _scores_shape(lowering)
+    scores = _scores(lowering)
+    if maker is not None and maker.op_type in ("Softmax", "Sigmoid"):
+        return scores  # it says so itself
+    found = lowering.temporary("probabilities", scores.shape, order=memory_order(scores))
+    found.buffer.home = "output"
+    soften(lowering, scores, found, "probabilities")
+    return found
+
+
+def _scores_shape(lowering: Lowering) -> tuple[int, ...]:
+    out = lowering.graph.outputs[0]
+    shape = lowering.shape(out)
+    if len(shape) != 4:
+        raise DataError(
+            f"the output {out.name!r} has shape {list(shape)}; labels need scores [n, classes, rows, columns]"
+        )
+    return shape
+
+
+def _scores(lowering: Lowering) -> Value:
+    """The first output, which stays in the block: only what is made of it goes out."""
+    out = lowering.graph.outputs[0]
     scores = lowering.value(out)
     scores.buffer.home = "constant" if scores.constant is not None else "block"
     if not scores.is_float:
         raise DataError(f"the output {out.name!r} is of type {scores.dtype}; labels need float32 scores")
-    label(lowering, scores, labels, labels, "labels")
-    return labels
+    return scores
 
 
 def _finish(steps: list[Step], inputs: dict[str, Value], outputs: dict[str, Value], threads: int) -> Plan:

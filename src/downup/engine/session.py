@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,8 @@ from downup.data import NetworkMetadata
 from downup.engine.convolution import tile_steps
 from downup.engine.labelling import count_classes, fields_of_labels, normalised, one_picture
 from downup.engine.lower import FOLDED, LOWERINGS
-from downup.engine.plan import Plan, make_plan
+from downup.engine.memory import Blocks
+from downup.engine.plan import Plan, Wants, make_plan
 from downup.engine.values import Array
 from downup.engine.weights import ModelFile, Weights
 from downup.errors import ArgumentError, DataError
@@ -35,10 +36,8 @@ Precision = Literal["fast", "exact"]
 # activation after it along, in fewer multiplications than the rewritten network has.
 _DONE_BY_KERNELS = frozenset({"nearest-convolution", "pool-before-activation"})
 
-# Plans of the sizes used last. Each may hold a block of memory as large as all that a network computes, so that of large
-# ones fewer are kept.
-_MOST_PLANS = 8
-_MOST_BYTES = 1 << 30
+# Of the sizes used last: windows of a picture have nine, first, middle and last ones along both axes.
+_MOST_PLANS = 12
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,7 @@ class Session:
             len(os.sched_getaffinity(0)) if threads is None else whole("threads", threads, 1, threads)
         )
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._blocks = Blocks()
         self._lock = Lock()
         unknown = [
             name_node(node)
@@ -145,7 +145,7 @@ class Session:
         if layout not in ("nchw", "nhwc"):
             raise ArgumentError(f"layout is {layout!r}; use 'nchw' or 'nhwc'")
         inputs = self._arrays(x, layout)
-        found = self._plan(inputs).run(inputs)
+        found = self._plan(inputs).run(inputs, self._blocks)
         if layout == "nhwc":
             found = {name: a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for name, a in found.items()}
         return found if len(found) > 1 else next(iter(found.values()))
@@ -269,37 +269,71 @@ class Session:
             ArgumentError: the picture has another shape or type than the network takes.
             DataError: the file does not tell how pixels are normalised.
         """
-        is_picture = isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.dtype == np.uint8
-        x = normalised(picture, self.about) if is_picture else picture
-        found: Array = self._labels(x)
+        is_picture = _is_picture(picture)
+        found = self._last(normalised(picture, self.about) if is_picture else picture, "labels")[:, 0]
         return found[0] if is_picture else found
 
-    def _labels(self, x: Array | Mapping[str, Array]) -> Array:
+    def probabilities(self, picture: Array, classes: Sequence[int] | None = None) -> Array:
+        """How sure the network is of some classes at each pixel.
+
+        Args:
+            picture: as `labels` takes it.
+            classes: which ones, by number; None for all.
+
+        Returns:
+            float32 [rows, columns, class], or [batch, row, column, class]: e^score over its sum; where the network
+            itself ends in a softmax or a sigmoid, what that gives.
+
+        Raises:
+            ArgumentError: a class that there is not, or a picture of another shape or type than the network takes.
+            DataError: the file does not tell how pixels are normalised.
+        """
+        is_picture = _is_picture(picture)
+        found = self._last(normalised(picture, self.about) if is_picture else picture, "probabilities")
+        chosen = range(found.shape[1]) if classes is None else classes
+        wrong = [label for label in chosen if not 0 <= label < found.shape[1]]
+        if wrong:
+            raise ArgumentError(f"classes names {wrong[0]}; use numbers from 0 to {found.shape[1] - 1}")
+        shares = np.ascontiguousarray(found[:, list(chosen)].transpose(0, 2, 3, 1))
+        return shares[0] if is_picture else shares
+
+    def label_memory(self, rows: int, columns: int) -> int:
+        """Bytes that labelling a picture of such a size takes beyond those of the picture and of what the session holds now.
+
+        The weights are packed by this; nothing else is allocated.
+
+        Raises:
+            DataError: the network cannot work on such a size.
+        """
+        shapes = one_picture(self.example_shapes(rows, columns), self._source)
+        with self._lock:
+            plan = self._made(shapes, "labels")
+        # The normalised picture, before it is in the block.
+        return plan.peak_size + 4 * sum(math.prod(shape) for shape in shapes.values())
+
+    def _last(self, x: Array | Mapping[str, Array], wants: Wants) -> Array:
         inputs = self._arrays(x, "nchw")
-        return self._plan(inputs, wants_labels=True).run(inputs)["labels"][:, 0]
+        (found,) = self._plan(inputs, wants).run(inputs, self._blocks).values()
+        return found
 
     # ------------------------------------------------------------ the parts
 
-    def _plan(self, inputs: Mapping[str, Array], wants_labels: bool = False) -> Plan:
-        key = (wants_labels, *((name, array.shape) for name, array in inputs.items()))
+    def _plan(self, inputs: Mapping[str, Array], wants: Wants = "outputs") -> Plan:
+        key = (wants, *((name, array.shape) for name, array in inputs.items()))
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
                 shapes = {name: array.shape for name, array in inputs.items()}
-                plan = self._plans[key] = self._made(shapes, wants_labels)
-                while len(self._plans) > 1 and not self._is_little():
+                plan = self._plans[key] = self._made(shapes, wants)
+                while len(self._plans) > _MOST_PLANS:
                     self._plans.popitem(last=False)
             self._plans.move_to_end(key)
         return plan
 
-    def _is_little(self) -> bool:
-        size = sum(plan.block_size for plan in self._plans.values())
-        return len(self._plans) <= _MOST_PLANS and size <= _MOST_BYTES
-
-    def _made(self, shapes: Mapping[str, tuple[int, ...]], wants_labels: bool = False) -> Plan:
+    def _made(self, shapes: Mapping[str, tuple[int, ...]], wants: Wants = "outputs") -> Plan:
         """A new plan; the lock is held."""
         try:
-            return make_plan(self._model, shapes, self._weights, self._threads, wants_labels)
+            return make_plan(self._model, shapes, self._weights, self._threads, wants)
         except DataError as error:
             # Of a file that is read again the message begins so already.
             raise DataError(self._source + str(error).removeprefix(self._source)) from None
@@ -332,6 +366,10 @@ class Session:
                 )
             found[name] = array
         return found
+
+
+def _is_picture(x: object) -> bool:
+    return isinstance(x, np.ndarray) and x.ndim == 3 and x.dtype == np.uint8
 
 
 def _rewritten(model: ir.Model, source: str = "") -> ir.Model:

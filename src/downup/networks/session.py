@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from downup.errors import ArgumentError
+from downup.networks.live_bytes import LiveBytes
 from downup.networks.network import Network
 
 _CHANNEL_COUNTS = {"rgb": 3, "grey": 1}
@@ -76,7 +79,6 @@ class TorchSession:
         """Labels run from 0 to this number less one."""
         return self._network.config.classes
 
-    @torch.inference_mode()
     def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Label every pixel.
 
@@ -86,6 +88,47 @@ class TorchSession:
         Returns:
             [rows, columns], uint8: the class with the highest score.
         """
+        labels: NDArray[np.uint8] = self._scores(picture).argmax(dim=0).to(torch.uint8).cpu().numpy()
+        return labels
+
+    def probabilities(
+        self, picture: NDArray[np.uint8], classes: Sequence[int] | None = None
+    ) -> NDArray[np.float32]:
+        """How sure the network is of some classes at each pixel.
+
+        Args:
+            picture: as `labels` takes it.
+            classes: which ones, by number; None for all.
+
+        Returns:
+            float32 [rows, columns, class]: e^score over its sum.
+        """
+        chosen = list(range(self.class_count) if classes is None else classes)
+        wrong = [label for label in chosen if not 0 <= label < self.class_count]
+        if wrong:
+            raise ArgumentError(f"classes names {wrong[0]}; use numbers from 0 to {self.class_count - 1}")
+        shares = self._scores(picture).softmax(dim=0)[chosen].permute(1, 2, 0)
+        found: NDArray[np.float32] = shares.float().contiguous().cpu().numpy()
+        return found
+
+    def label_memory(self, rows: int, columns: int) -> int:
+        """Bytes that labelling a picture of such a size takes beyond those of the picture: an estimate.
+
+        Twice the tensors that live at one time, found by running the network on tensors without memory: torch's
+        convolutions copy what they read and write.
+        """
+        network = copy.deepcopy(self._network).to("meta").eval()
+        parameter = next(network.parameters())
+        with torch.inference_mode(), LiveBytes() as live:
+            # As `_scores` makes it: bytes, numbers, and numbers normalised.
+            batch = torch.empty(1, self._channel_count, rows, columns, dtype=parameter.dtype, device="meta")
+            network(batch.contiguous(memory_format=torch.channels_last)).argmax(dim=1)
+        size: int = parameter.element_size()
+        return 2 * live.most + 2 * rows * columns * self._channel_count * size
+
+    @torch.inference_mode()
+    def _scores(self, picture: NDArray[np.uint8]) -> Tensor:
+        """[classes, rows, columns]."""
         has_pixels = picture.ndim == 3 and min(picture.shape) > 0
         if picture.dtype != np.uint8 or not has_pixels or picture.shape[2] != self._channel_count:
             raise ArgumentError(
@@ -102,9 +145,8 @@ class TorchSession:
         training = [module for module in network.modules() if module.training]
         network.eval()
         try:
-            scores = network(batch)
+            scores: Tensor = network(batch)[0]
+            return scores
         finally:
             for module in training:
                 module.training = True
-        labels: NDArray[np.uint8] = scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
-        return labels

@@ -5,7 +5,7 @@ from downup.prediction.score import DatasetScores, LabelledPicture, PictureScore
 from downup.prediction.session import Session
 from downup.prediction.sinks import write_labels, write_overlay
 from downup.prediction.sources import Found, find_pictures
-from downup.prediction.windows import Span, Window, split
+from downup.prediction.windows import Span, Window, largest_window, split
 
 __all__ = [
     "DEFAULT_WINDOW",
@@ -21,6 +21,7 @@ __all__ = [
     "find_pictures",
     "label_folder",
     "label_picture",
+    "largest_window",
     "score_dataset",
     "split",
     "write_labels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -33,4 +34,14 @@ class Session(Protocol):
 
     def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The class of each pixel of uint8 [rows, columns, channels], as uint8 [rows, columns]."""
+        ...
+
+    def probabilities(
+        self, picture: NDArray[np.uint8], classes: Sequence[int] | None = None
+    ) -> NDArray[np.float32]:
+        """How sure the network is of each of `classes` at each pixel, from 0 to 1: [rows, columns, class]; None for all."""
+        ...
+
+    def label_memory(self, rows: int, columns: int) -> int:
+        """Bytes that labelling a picture of such a size takes beyond those of the picture and of what the process holds."""
         ...

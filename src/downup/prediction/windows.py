@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from downup.errors import ArgumentError
+from downup.prediction.session import Session
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,46 @@ def split(in_rows: int, in_columns: int, *, window: int, halo: int, stride: int)
         for rows in _spans(in_rows, window, halo, stride)
         for columns in _spans(in_columns, window, halo, stride)
     ]
+
+
+def largest_window(
+    session: Session, in_rows: int, in_columns: int, *, memory: int, per_pixel: int = 4
+) -> int:
+    """The largest `window` for which labelling a picture in windows keeps to a memory budget.
+
+    Args:
+        session: what labels a window.
+        in_rows: height of the picture, at least 1.
+        in_columns: width of the picture, at least 1.
+        memory: bytes beyond those that the process has now.
+        per_pixel: bytes that the caller holds for each pixel of a window: its colours and its label.
+
+    Raises:
+        ArgumentError: the smallest window takes more; the message names the least budget that would do.
+    """
+
+    def needed(window: int) -> int:
+        parts = split(in_rows, in_columns, window=window, halo=session.halo, stride=session.stride)
+        rows = max(part.rows.stop - part.rows.start for part in parts)
+        columns = max(part.columns.stop - part.columns.start for part in parts)
+        return session.label_memory(rows, columns) + per_pixel * rows * columns
+
+    stride = session.stride
+    least = needed(stride)
+    if least > memory:
+        raise ArgumentError(
+            f"memory is {memory:,} bytes, but the smallest windows, {stride} pixels and {session.halo} more on each "
+            f"side, take {least:,}; give as much"
+        )
+    # Memory grows with the window, if not evenly: windows of a picture are made of about equal size.
+    low, high = 1, -(-max(in_rows, in_columns) // stride)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if needed(middle * stride) <= memory:
+            low = middle
+        else:
+            high = middle - 1
+    return low * stride
 
 
 def _spans(length: int, window: int, halo: int, stride: int) -> list[Span]:

@@ -75,13 +75,13 @@ def lower_softmax(lowering: Lowering, node: ir.Node) -> None:
         lower_rarely(lowering, node)
         return
     out = lowering.new(node.outputs[0], like=value)
+    soften(lowering, _channel_second(value, axis), _channel_second(out, axis), node.op_type)
+
+
+def soften(lowering: Lowering, scores: Value, out: Value, operator: str) -> None:
+    """Add the step that makes shares of certainty [n, c, h, w] of scores [n, c, h, w]."""
     lowering.kernel(
-        lib.du_softmax,
-        [_channel_second(value, axis), _channel_second(out, axis)],
-        reads=[value],
-        writes=[out],
-        operator=node.op_type,
-        algorithm="softmax",
+        lib.du_softmax, [scores, out], reads=[scores], writes=[out], operator=operator, algorithm="softmax"
     )
 
 
