@@ -271,6 +271,28 @@ DU_INLINE Lanes choose(const Mask& mask, const Lanes& a, const Lanes& b) {
   return bit_cast<Lanes>((bit_cast<Mask>(a) & mask) | (bit_cast<Mask>(b) & ~mask));
 }
 
+// Lane i of the result is lane index[i] of v, counted on from 0 past the last one.
+template <class Lanes, class Mask>
+DU_INLINE Lanes shuffle(const Lanes& v, const Mask& index) {
+#if defined(__clang__)
+  constexpr int64_t kLast = sizeof(Lanes) / sizeof(v[0]) - 1;
+  return __builtin_shufflevector(v, index & kLast);
+#else
+  return __builtin_shuffle(v, index);
+#endif
+}
+
+// The same of a and b, one after the other.
+template <class Lanes, class Mask>
+DU_INLINE Lanes shuffle(const Lanes& a, const Lanes& b, const Mask& index) {
+#if defined(__clang__)
+  constexpr int64_t kLanes = sizeof(Lanes) / sizeof(a[0]);
+  return choose((index & kLanes) != 0, shuffle(b, index), shuffle(a, index));
+#else
+  return __builtin_shuffle(a, b, index);
+#endif
+}
+
 // Whether any lane is NaN.
 template <class Lanes>
 DU_INLINE bool has_nan(const Lanes& v) {

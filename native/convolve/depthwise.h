@@ -53,7 +53,7 @@ DU_INLINE Lanes spread(const Lanes& x, int64_t i) {
   Index index{};
 #pragma GCC unroll 16
   for (int64_t l = 0; l < kLanes; ++l) index[l] = static_cast<int32_t>(l / kGroup * kGroup + i);
-  return __builtin_shuffle(x, index);
+  return shuffle(x, index);
 }
 
 template <int64_t kGroup>

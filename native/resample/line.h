@@ -233,11 +233,11 @@ struct Window {
     return *this;
   }
   DU_INLINE typename E::Lanes pick(const typename E::Mask& index) const {
-    if constexpr (kVectors == 1) return __builtin_shuffle(vector[0], index);
-    if constexpr (kVectors == 2) return __builtin_shuffle(vector[0], vector[1], index);
+    if constexpr (kVectors == 1) return shuffle(vector[0], index);
+    if constexpr (kVectors == 2) return shuffle(vector[0], vector[1], index);
     if constexpr (kVectors == 4) {
-      return choose((index & static_cast<typename E::Integer>(2 * kLanes)) != 0, __builtin_shuffle(vector[2], vector[3], index),
-                    __builtin_shuffle(vector[0], vector[1], index));
+      return choose((index & static_cast<typename E::Integer>(2 * kLanes)) != 0, shuffle(vector[2], vector[3], index),
+                    shuffle(vector[0], vector[1], index));
     }
   }
 };

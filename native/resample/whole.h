@@ -74,7 +74,7 @@ DU_INLINE void sum_short_rows(const Plane<T>* planes, int64_t down, const TapLis
     const typename E::Mask moved = ramp + static_cast<typename E::Integer>(first - from);
     for (int64_t i = 0; i < kPlanes; ++i) {
       typename E::Lanes row = E::load(plane[i] + from);
-      if (from < first) row = __builtin_shuffle(row, moved);
+      if (from < first) row = shuffle(row, moved);
       const typename E::Lanes product = kWeighs ? row * weight : row;
       sums[i] = k == 0 ? product : sums[i] + product;
     }

@@ -169,8 +169,8 @@ void planar_place_row(const SelectCall& call, const ColumnTerms& column_terms, T
           low[i] = static_cast<typename E::Integer>(from);
           high[i] = static_cast<typename E::Integer>(from + kLanes / 2);
         }
-        put(place + 2 * k * kLanes, __builtin_shuffle(sums[0][k], sums[1][k], low));
-        put(place + (2 * k + 1) * kLanes, __builtin_shuffle(sums[0][k], sums[1][k], high));
+        put(place + 2 * k * kLanes, shuffle(sums[0][k], sums[1][k], low));
+        put(place + (2 * k + 1) * kLanes, shuffle(sums[0][k], sums[1][k], high));
       }
     }
   };

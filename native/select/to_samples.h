@@ -170,7 +170,7 @@ DU_INLINE typename E::Lanes load_strided(const T* p, int64_t stride, bool is_fir
       even[i] = static_cast<typename E::Integer>(2 * i);
       odd[i] = static_cast<typename E::Integer>(2 * i + 1);
     }
-    return is_first ? __builtin_shuffle(a, b, even) : __builtin_shuffle(a, b, odd);
+    return is_first ? shuffle(a, b, even) : shuffle(a, b, odd);
   } else {
     typename E::Lanes lanes;
     for (int64_t i = 0; i < kLanes; ++i) lanes[i] = E::get(p + i * stride);
