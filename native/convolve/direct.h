@@ -46,7 +46,7 @@ struct DirectPlan {
     tiles_of_job = larger(1, smaller(tiles_of_job, tiles * plan.groups / wanted));
     tile_jobs = (tiles + tiles_of_job - 1) / tiles_of_job;
     column_jobs = larger(1, smaller(columns, wanted / larger(1, tile_jobs * plan.groups)));
-    is_in_place = plan.group_in <= kMostInPlace;
+    is_in_place = plan.group_in <= kMostInPlace && has_whole_chunks(call);
     for (int64_t p = 0; p < plan.phase_count; ++p) is_in_place = is_in_place && is_inside(call, plan.phases[p]);
     bool rows_follow = true, images_follow = true;
     for (int64_t p = 0; p < call.part_count; ++p) {
@@ -64,6 +64,16 @@ struct DirectPlan {
     const int64_t tap[2] = {phase.taps[0].row, phase.taps[0].column};
     for (int i = 0; i < 2; ++i) {
       if (tap[i] < 0 || (grid[i] - 1) * call.plan->in_step[i] + tap[i] >= call.in_size[i]) return false;
+    }
+    return true;
+  }
+
+  // Whether no chunk of a group's inputs crosses parts.
+  static bool has_whole_chunks(const ConvolveCall& call) {
+    const ConvolvePlan& plan = *call.plan;
+    if (call.part_count > 1 && plan.groups > 1) return false;
+    for (int64_t p = 0; p + 1 < call.part_count; ++p) {
+      if (call.parts[p].sizes[1] % kChunk) return false;
     }
     return true;
   }
@@ -118,11 +128,12 @@ struct DirectJob {
   }
 
   template <int64_t kVectors>
-  void multiply_pixels(const Pixel& pixel, const Tap& tap, int64_t group, const float* weights, Lanes (&sums)[kTile][kVectors]) const {
+  void multiply_pixels(const Pixel& pixel, const Tap& tap, int64_t group, const float* weights, Panels<kVectors>& panels, Sums<kVectors>& sums) const {
     const ConvolvePlan& plan = *call.plan;
     const int64_t y = pixel.y * plan.in_step[0] + tap.row, x = pixel.x * plan.in_step[1] + tap.column;
     each_run(call, parts, group, pixel.n, y, x, [&](const Part& part, int64_t done, const float* from, int64_t count) DU_STEP {
-      multiply_in_place<kVectors>(from, plan.in_step[1] * part.column_stride, weights + done * kVectors * kLanes, count, sums);
+      const PixelsInPlace pixels(from, plan.in_step[1] * part.column_stride);
+      multiply<kVectors>(pixels, weights + done * kVectors * kLanes, count, panels, sums);
     });
   }
 
@@ -133,17 +144,18 @@ struct DirectJob {
     const int64_t inputs = phase.tap_count * call.plan->group_in;
     for (int64_t t = 0; t < tile_count; ++t) {
       finisher.fetch_outputs(places[t].to);
-      Lanes sums[kTile][kVectors];
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kTile; ++r) {
+      Sums<kVectors> sums;
+      Panels<kVectors> panels;
+      each_pixel([&](int64_t r) DU_STEP {
 #pragma GCC unroll 2
         for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = finisher.bias(v);
-      }
+      });
       if (places[t].in_place) {
-        multiply_pixels<kVectors>(*places[t].in_place, phase.taps[0], group, weights, sums);
+        multiply_pixels<kVectors>(*places[t].in_place, phase.taps[0], group, weights, panels, sums);
       } else {
-        multiply<kVectors>(tiles + t * direct.tile_size, weights, inputs, sums);
+        multiply<kVectors>(GatheredTile{tiles + t * direct.tile_size}, weights, inputs, panels, sums);
       }
+      panels.finish(sums);
       finisher.put(sums, places[t].to, residual.data ? places[t].residual : nullptr);
     }
   }

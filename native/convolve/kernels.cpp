@@ -9,6 +9,7 @@ namespace DU_ISA {
 extern const ConvolveKernels convolve_kernels;
 const ConvolveKernels convolve_kernels = {
     kLanes,
+    kBlockVectors,
     {
         {nullptr, nullptr},
         {direct_scratch_bytes, run_direct},

@@ -61,12 +61,11 @@ struct ConvolveKernel {
 // In the order of the DU_ names: DU_AUTO is none.
 enum { kAlgorithms = DU_GROUPED + 1 };
 
+// Out channels come in blocks of one or two vectors, the last of a group in one vector where that holds them.
 struct ConvolveKernels {
-  int64_t lanes;  // floats of a vector
+  int64_t lanes;          // floats of a vector
+  int64_t block_vectors;  // vectors of a block
   ConvolveKernel algorithms[kAlgorithms];
 };
-
-// Out channels come in blocks of two vectors, the last of a group in one vector where that holds them.
-constexpr int64_t kBlockVectors = 2;
 
 }  // namespace downup

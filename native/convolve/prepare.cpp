@@ -64,9 +64,9 @@ struct PhaseWeights {
 };
 
 // [group][block of out channels][tap][in channel][lane of the block]
-bool pack_direct(du_convolution& convolution, int64_t lanes, const Weights& weights) {
+bool pack_direct(du_convolution& convolution, const ConvolveKernels& kernels, const Weights& weights) {
   ConvolvePlan& plan = convolution.plan;
-  const int64_t width = kBlockVectors * lanes;
+  const int64_t lanes = kernels.lanes, width = kernels.block_vectors * lanes;
   const PhaseWeights one(convolution);
   if (!one.sums) return false;
   Phase* phases = const_cast<Phase*>(plan.phases);
@@ -115,9 +115,9 @@ bool pack_narrow(du_convolution& convolution, const Weights& weights) {
 
 // [block of out channels][point][in channel][lane of the block], the points of a plane row by row
 template <int64_t kPoints>
-bool pack_winograd(du_convolution& convolution, int64_t lanes, const Weights& weights, const double (&factors)[kPoints][3]) {
+bool pack_winograd(du_convolution& convolution, const ConvolveKernels& kernels, const Weights& weights, const double (&factors)[kPoints][3]) {
   ConvolvePlan& plan = convolution.plan;
-  const int64_t width = kBlockVectors * lanes;
+  const int64_t lanes = kernels.lanes, width = kernels.block_vectors * lanes;
   int64_t count;
   if (__builtin_mul_overflow(kPoints * kPoints * plan.group_in, plan.padded_out, &count)) return false;
   float* packed = convolution.memory.take<float>(count);
@@ -178,11 +178,11 @@ bool pack(du_convolution& convolution, const ConvolveKernels& kernels, const flo
   if (!plan.bias || !plan.slopes) return false;
   const Weights weights{weight, spec.in_channels / spec.groups, spec.out_channels / spec.groups, spec.window.size[0] * spec.window.size[1], spec.transposed != 0};
   switch (convolution.algorithm) {
-    case DU_WINOGRAD: return pack_winograd(convolution, kernels.lanes, weights, kPlainWeights);
-    case DU_WINOGRAD_REPEATED: return pack_winograd(convolution, kernels.lanes, weights, kRepeatedWeights);
+    case DU_WINOGRAD: return pack_winograd(convolution, kernels, weights, kPlainWeights);
+    case DU_WINOGRAD_REPEATED: return pack_winograd(convolution, kernels, weights, kRepeatedWeights);
     case DU_DEPTHWISE:
     case DU_GROUPED: return pack_narrow(convolution, weights);
-    default: return pack_direct(convolution, kernels.lanes, weights);
+    default: return pack_direct(convolution, kernels, weights);
   }
 }
 

@@ -161,18 +161,14 @@ struct WinogradJob {
   void multiply_points(const float* inputs, const float* weights, float* products) const {
     const int64_t channels = call.plan->group_in;
     for (int64_t point = 0; point < Scheme::kPoints * Scheme::kPoints; ++point) {
-      Lanes sums[kTile][kVectors];
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kTile; ++r) {
-#pragma GCC unroll 2
-        for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = Lanes{};
-      }
-      multiply<kVectors>(inputs + Scheme::stored(point) * winograd.point_stride, weights, channels, sums);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kTile; ++r) {
+      Sums<kVectors> sums{};
+      Panels<kVectors> panels;
+      multiply<kVectors>(GatheredTile{inputs + Scheme::stored(point) * winograd.point_stride}, weights, channels, panels, sums);
+      panels.finish(sums);
+      each_pixel([&](int64_t r) DU_STEP {
 #pragma GCC unroll 2
         for (int64_t v = 0; v < kVectors; ++v) store_as(products + (r * kVectors + v) * kLanes, sums[r][v]);
-      }
+      });
       products += kTile * kVectors * kLanes;
       weights += channels * kVectors * kLanes;
     }

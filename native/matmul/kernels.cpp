@@ -1,5 +1,5 @@
-// The matrix product of one instruction set, with fused multiply-add where there is one. Each output is one sum in the order of the
-// inner axis, whatever the sizes and the number of threads.
+// The matrix product of one instruction set, with fused multiply-add where there is one. Each output is a sum of chunks along the
+// inner axis, each a chain in order, whatever the sizes and the number of threads: one long chain rounds more the longer it is.
 //
 // The right side is packed in panels of two vectors' columns first; a tile of six rows then reads a panel from end to end.
 #include "../simd.h"
@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kLanes = kManyLanes<float>;
 constexpr int64_t kPanel = 2 * kLanes;
 constexpr int64_t kTile = 6;
+constexpr int64_t kChunk = 32;
 using Lanes = Vector<float, kLanes>;
 
 // Right sides that differ: the others are packed once for all.
@@ -45,14 +46,20 @@ template <int64_t kRows>
 void multiply_tile(const MatmulCall& call, const float* left, const float* panel, float* out, int64_t columns) {
   Lanes sum[kRows][2]{};
   const int64_t down = call.left_strides[2], across = call.left_strides[3];
-  for (int64_t k = 0; k < call.inner; ++k, panel += kPanel) {
-    const Lanes a = load_as<Lanes>(panel), b = load_as<Lanes>(panel + kLanes);
+  for (int64_t first = 0; first < call.inner; first += kChunk) {
+    Lanes chunk[kRows][2]{};
+    const int64_t last = smaller(call.inner, first + kChunk);
+    for (int64_t k = first; k < last; ++k, panel += kPanel) {
+      const Lanes a = load_as<Lanes>(panel), b = load_as<Lanes>(panel + kLanes);
 #pragma GCC unroll 6
-    for (int64_t r = 0; r < kRows; ++r) {
-      const Lanes factor = Lanes{} + left[r * down + k * across];
-      sum[r][0] += factor * a;
-      sum[r][1] += factor * b;
+      for (int64_t r = 0; r < kRows; ++r) {
+        const Lanes factor = Lanes{} + left[r * down + k * across];
+        chunk[r][0] += factor * a;
+        chunk[r][1] += factor * b;
+      }
     }
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < kRows; ++r) sum[r][0] += chunk[r][0], sum[r][1] += chunk[r][1];
   }
   for (int64_t r = 0; r < kRows; ++r) {
     float* to = out + r * call.out_strides[2];

@@ -248,6 +248,31 @@ def test_pixels_read_where_they_are_give_the_bits_of_gathered_ones(isa):
             assert np.array_equal(narrow, out[..., begin : begin + narrow.shape[3]])
 
 
+def test_long_sums_read_where_they_are_have_the_bits_of_gathered_ones(isa):
+    random = np.random.default_rng(13)
+    convolution, weight, bias = make(ConvolutionSpec(240, 20, Window((1, 1), (1, 1))), random)
+    x = channels_last(random.standard_normal((1, 240, 3, 29)))
+    out = convolution.run(x)
+    assert error_of(out, judge(x, weight, bias, convolution.spec)) < 2e-7
+    # Parts of whole chunks are read where they are, on both sides of a panel's end; others are gathered.
+    for inner in ((96,), (32, 64, 160), (5, 101), (128,)):
+        assert np.array_equal(out, convolution.run(cut_at(x, inner)))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "upsample", "bound"),
+    [("direct", 1, 2e-7), ("winograd", 1, 4.5e-7), ("winograd_repeated", 2, 2e-7)],
+)
+def test_sums_over_many_channels_round_little(isa, algorithm, upsample, bound):
+    random = np.random.default_rng(14)
+    spec = dataclasses.replace(
+        ConvolutionSpec(512, 20, WINDOW), algorithm=algorithm, upsample=(upsample, upsample)
+    )
+    convolution, weight, bias = make(spec, random)
+    x = channels_last(np.maximum(random.standard_normal((1, 512, 9, 9)), 0))
+    assert error_of(convolution.run(x), judge(x, weight, bias, spec)) < bound
+
+
 def test_exact_precision_rules_out_winograd():
     spec = ConvolutionSpec(32, 32, WINDOW)
     repeated = dataclasses.replace(spec, upsample=(2, 2))
@@ -313,10 +338,13 @@ def test_a_fused_activation_has_the_bits_of_one_by_itself(isa, kind):
 
 
 def cut(x, random):
-    """The channels of an array as parts that lie in larger arrays of their own."""
-    channels = x.shape[1]
-    inner = random.integers(1, channels, 2) if channels > 1 else np.zeros(0, int)
-    edges = sorted({0, channels, *(int(n) for n in inner)})
+    """The channels of an array, cut anywhere into parts that lie in larger arrays of their own."""
+    return cut_at(x, random.integers(1, x.shape[1], 2) if x.shape[1] > 1 else ())
+
+
+def cut_at(x, inner):
+    """The same, cut in front of given channels."""
+    edges = sorted({0, x.shape[1], *(int(n) for n in inner)})
     parts = []
     for begin, end in itertools.pairwise(edges):
         batch, _, rows, columns = x.shape

@@ -63,6 +63,17 @@ def test_a_row_has_the_same_bits_among_any_others():
     np.testing.assert_array_equal(product(left, right[..., 11:40]), whole[..., 11:40])
 
 
+@pytest.mark.parametrize("isa", kernels.available_isas())
+def test_long_sums_round_little(isa):
+    kernels.select_isa(isa)
+    generator = np.random.default_rng(4)
+    left = generator.standard_normal((1, 1, 7, 4096)).astype(np.float32)
+    right = generator.standard_normal((1, 1, 4096, 33)).astype(np.float32)
+    expected = left.astype(np.float64) @ right
+    assert np.linalg.norm(product(left, right) - expected) < 3e-7 * np.linalg.norm(expected)
+    kernels.select_isa(kernels.available_isas()[0])
+
+
 def test_wrong_arguments_are_refused_by_name():
     left, right = np.zeros((1, 1, 3, 4), np.float32), np.zeros((1, 1, 5, 2), np.float32)
     out = np.zeros((1, 1, 3, 2), np.float32)
