@@ -3,13 +3,62 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from downup.cli.console import need_torch
+from downup.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from downup.data import ClassInfo
     from downup.prediction import Session
     from downup.training import RunFolder
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """A session, and what is known of it.
+
+    Attributes:
+        session: labels windows.
+        classes: their names and colours.
+        channels: what the session sees of a picture.
+        file: what it was made from.
+    """
+
+    session: Session
+    classes: tuple[ClassInfo, ...]
+    channels: Literal["rgb", "grey"]
+    file: Path
+
+
+def labeller_of(path: Path, command: str, device: str, threads: int | None) -> Labeller:
+    """A trained network, from the folder of its run or from an ONNX file that downup wrote.
+
+    Raises:
+        ArgumentError: `device` is not there, or cannot run an ONNX file.
+        DataError: the files cannot be used, or the ONNX file tells nothing of classes and pixels.
+        MissingPackageError: torch is needed, and not installed.
+    """
+    if path.is_file():
+        from downup.engine import Session as EngineSession
+
+        if device not in ("auto", "cpu"):
+            raise ArgumentError(
+                f"device is {device!r}, but {path} runs on the CPU; give the run folder instead"
+            )
+        made = EngineSession(path, threads)
+        return Labeller(made, made.about.classes, made.about.channels, path)
+    from downup.training.results import read_classes
+    from downup.training.run_folder import open_run
+
+    folder = open_run(path)
+    session = session_of(folder, command, device, threads)
+    from downup.engine import Session as EngineSession
+
+    file = folder.model if isinstance(session, EngineSession) else folder.best
+    return Labeller(session, read_classes(folder), folder.read_config()["channels"], file)
 
 
 def session_of(folder: RunFolder, command: str, device: str, threads: int | None) -> Session:

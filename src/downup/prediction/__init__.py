@@ -1,16 +1,22 @@
 """Labels pictures of any size with a trained network, and scores the labels; no torch."""
 
-from downup.prediction.loop import DEFAULT_WINDOW, Outcome, Progress, label_folder, label_picture
+from downup.prediction.budget import DEFAULT_MEMORY, parse_bytes
+from downup.prediction.labelling import Labelled, Progress, label_image
+from downup.prediction.loop import DEFAULT_WINDOW, Outcome, label_folder, label_picture
 from downup.prediction.score import DatasetScores, LabelledPicture, PictureScore, score_dataset
 from downup.prediction.session import Session
-from downup.prediction.sinks import write_labels, write_overlay
-from downup.prediction.sources import Found, find_pictures
+from downup.prediction.sinks import FORMATS, format_of, write_labels, write_overlay
+from downup.prediction.sources import Found, Image, find_pictures, open_image
 from downup.prediction.windows import Span, Window, largest_window, split
 
 __all__ = [
+    "DEFAULT_MEMORY",
     "DEFAULT_WINDOW",
+    "FORMATS",
     "DatasetScores",
     "Found",
+    "Image",
+    "Labelled",
     "LabelledPicture",
     "Outcome",
     "PictureScore",
@@ -19,9 +25,13 @@ __all__ = [
     "Span",
     "Window",
     "find_pictures",
+    "format_of",
     "label_folder",
+    "label_image",
     "label_picture",
     "largest_window",
+    "open_image",
+    "parse_bytes",
     "score_dataset",
     "split",
     "write_labels",

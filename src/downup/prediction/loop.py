@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from downup.data.colors import ClassInfo
-from downup.data.pictures import read_picture
 from downup.errors import ArgumentError, DataError, DownupError
+from downup.prediction.labelling import Progress, label_image, labelled_paths
 from downup.prediction.session import Session
-from downup.prediction.sinks import labels_path, overlay_path, write_labels, write_overlay
+from downup.prediction.sinks import labels_path, overlay_path
 from downup.prediction.sources import find_pictures
 from downup.prediction.windows import split
 
 # Pixels kept along an axis of a window. Larger ones read less twice, smaller ones need less memory: at this
 # side one activation of 64 channels takes about 256 MB, more with the halo.
 DEFAULT_WINDOW = 1024
-
-Progress = Callable[[int, int, str], None]
-"""Called with how much is done, of how much, and the name of what was done last."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +92,11 @@ def label_folder(
     classes: Sequence[ClassInfo],
     channels: Literal["rgb", "grey"],
     overlay: bool = False,
-    window: int | None = None,
     progress: Progress | None = None,
+    suffix: str = ".png",
+    **options: Any,
 ) -> Outcome:
-    """Label pictures and write, for each, a palette PNG of the same stem and size.
+    """Label pictures and write, for each, a file of the same stem and size: by default a palette PNG.
 
     A picture that cannot be read, or whose labels cannot be written, is left out and named; the rest is done.
     An old file of the same name is replaced, except if it is one of the pictures.
@@ -110,8 +108,10 @@ def label_folder(
         classes: name and colour of each class, as many as `session` knows.
         channels: what the session wants to see.
         overlay: also write `STEM_overlay.jpg`, the picture with its labels laid over it.
-        window: as in `label_picture`.
         progress: called after each picture with (pictures done, pictures, name of the file).
+        suffix: of the files of labels, as in `label_image`.
+        options: `memory`, `window`, `probabilities`, `model` and `resume`, as in `label_image`; `windows_progress`
+            is its `progress`.
 
     Raises:
         ArgumentError: `classes` are not as many as the session knows.
@@ -121,29 +121,33 @@ def label_folder(
     check_classes(session, classes)
     found = find_pictures(paths)
     out = Path(out)
-    _refuse_collisions(found.pictures, out, overlay)
+    names = options.get("probabilities", ())
+    _refuse_collisions(found.pictures, out, suffix, overlay, names)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
             f"{out}: cannot make this folder ({error.strerror}); choose another for the labels"
         ) from error
+    windows_progress = options.pop("windows_progress", None)
     done: list[Path] = []
     failed = list(found.empty)
     for number, path in enumerate(found.pictures, start=1):
+        labels = labels_path(out, path, suffix)
         try:
-            picture = read_picture(path, channels)
-            labels = label_picture(session, picture, window)
-            write_labels(labels_path(out, path), labels, classes)
-            if overlay:
-                write_overlay(overlay_path(out, path), picture, labels, classes)
-            done.append(labels_path(out, path))
+            label_image(
+                session,
+                path,
+                labels,
+                classes=classes,
+                channels=channels,
+                overlay=overlay_path(out, path) if overlay else None,
+                progress=windows_progress,
+                **options,
+            )
+            done.append(labels)
         except DownupError as error:
             failed.append((path, _naming(path, str(error))))
-        except OSError as error:
-            failed.append(
-                (path, _naming(path, f"cannot write its labels into {out} ({error.strerror or error})"))
-            )
         except MemoryError:
             failed.append((path, _naming(path, "not enough memory; use a smaller window")))
         if progress is not None:
@@ -164,12 +168,17 @@ def check_classes(session: Session, classes: Sequence[ClassInfo]) -> None:
         )
 
 
-def _refuse_collisions(pictures: Sequence[Path], out: Path, has_overlay: bool) -> None:
+def _refuse_collisions(
+    pictures: Sequence[Path], out: Path, suffix: str, has_overlay: bool, probabilities: Sequence[str]
+) -> None:
     # Resolved, so that a link or another way to write the folder's name hides no picture.
     sources = {picture.resolve(): picture for picture in pictures}
     written: dict[Path, Path] = {}
     for picture in pictures:
-        for path in (labels_path(out, picture), overlay_path(out, picture))[: 2 if has_overlay else 1]:
+        paths = [*labelled_paths(labels_path(out, picture, suffix), probabilities)]
+        if has_overlay:
+            paths.append(overlay_path(out, picture))
+        for path in paths:
             if path in written:
                 raise DataError(
                     f"{written[path]} and {picture} would both be written as {path}; "

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from downup.data.colors import ClassInfo
 from downup.errors import ArgumentError, DataError
 from downup.evaluation import BoundaryCounts, Example, Scores, boundary_counts, confusion_matrix
-from downup.prediction.loop import Progress, check_classes, label_picture
+from downup.prediction.labelling import Progress
+from downup.prediction.loop import check_classes, label_picture
 from downup.prediction.session import Session
 
 

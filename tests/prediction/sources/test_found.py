@@ -40,7 +40,7 @@ def test_an_empty_folder_is_reported_and_the_rest_is_found(tmp_path: Path):
     assert found.pictures == (tmp_path / "full" / "a.png",)
     ((folder, why),) = found.empty
     assert folder == tmp_path / "empty"
-    assert "no pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp) in this folder" in why
+    assert "no pictures (.bmp, .jpeg, .jpg, .npy, .png, .tif, .tiff, .webp) in this folder" in why
 
 
 def test_no_picture_at_all_is_an_error_that_points_to_where_some_are(tmp_path: Path):

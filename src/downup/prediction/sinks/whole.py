@@ -14,9 +14,9 @@ from downup.evaluation import overlay
 from downup.files import replace_file
 
 
-def labels_path(out: Path, picture: Path) -> Path:
-    """Where the labels of a picture go: its stem, as PNG."""
-    return out / f"{picture.stem}.png"
+def labels_path(out: Path, picture: Path, suffix: str = ".png") -> Path:
+    """Where the labels of a picture go: its stem, as PNG or what the suffix says."""
+    return out / f"{picture.stem}{suffix}"
 
 
 def overlay_path(out: Path, picture: Path) -> Path:

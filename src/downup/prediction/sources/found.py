@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from downup.data.pictures import SUFFIXES
+from downup.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from downup.errors import DataError
+
+SUFFIXES = PICTURE_SUFFIXES | {".npy"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """List the pictures among files and directly inside folders.
 
     A file is taken at its word: whether it can be read shows when it is. In folders, hidden files are passed
-    over, and so is what has not the suffix of a picture: .png, .jpg, .jpeg, .tif, .tiff, .webp or .bmp, in
-    any case.
+    over, and so is what has not the suffix of a picture: .png, .jpg, .jpeg, .tif, .tiff, .webp, .bmp
+    or .npy, in any case.
 
     Raises:
         DataError: there is no picture at all.

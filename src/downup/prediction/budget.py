@@ -1,0 +1,116 @@
+"""How large windows may be, so that labelling keeps to a number of bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import sys
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from downup.errors import ArgumentError
+from downup.prediction.session import Session
+from downup.prediction.sources import Image
+from downup.prediction.windows import Window, split
+
+DEFAULT_MEMORY = 2 << 30
+# Pixels kept along an axis of a window at most. Twice as many would read little less twice, but more is lost when
+# a machine stops, and progress comes in larger steps.
+_LARGEST_WINDOW = 2048
+# What Python, its threads and the writing of results take as they run.
+_RESERVE = 48 << 20
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes as people write it.
+
+    Raises:
+        ArgumentError: it is none.
+
+    >>> parse_bytes("2GB"), parse_bytes("1.5 GiB"), parse_bytes("800m")
+    (2000000000, 1610612736, 800000000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if found is None or (found[3] and not found[2]):
+        raise ArgumentError(f"memory is {text!r}; use a number with a unit, such as 2GB, 800MB or 1.5GiB")
+    units = _BINARY_UNITS if found[3] else _UNITS
+    return int(float(found[1]) * units[found[2]])
+
+
+def memory_now() -> int:
+    """Bytes that this process holds at the moment."""
+    statistics = Path("/proc/self/statm")
+    if statistics.exists():
+        return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    # Elsewhere the most that it ever held, in bytes on macOS.
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def choose_window(session: Session, image: Image, *, memory: int, extra: int = 0) -> int:
+    """The side of windows as large as memory allows, as `split` takes it.
+
+    Args:
+        session: what labels a window.
+        image: the picture.
+        memory: bytes that the whole process may hold while it labels.
+        extra: bytes for each pixel that results beside the labels take.
+
+    Raises:
+        ArgumentError: not even the smallest windows fit; the message tells what would be enough.
+    """
+    stride = session.stride
+
+    def needed(steps: int) -> int:
+        parts = split(image.rows, image.columns, window=steps * stride, halo=session.halo, stride=stride)
+        taken = window_memory(session, image, parts, extra)
+        return _held(session) + _RESERVE + taken
+
+    # In steps of the stride, from one up to the largest window or the whole picture.
+    low, high = 1, max(1, min(_LARGEST_WINDOW, max(image.rows, image.columns) + stride - 1) // stride)
+    if needed(high) <= memory:
+        return high * stride
+    if (least := needed(low)) > memory:
+        raise ArgumentError(
+            f"memory is {memory / 1e6:.0f} MB, but labelling {image.name} takes {least / 1e6:.0f} MB even in the "
+            f"smallest windows, of {stride} pixels with {session.halo} more on each side; "
+            f"use --memory {-(-least // 10**6)}MB or more"
+        )
+    while low < high - 1:
+        middle = (low + high) // 2
+        if needed(middle) <= memory:
+            low = middle
+        else:
+            high = middle
+    return low * stride
+
+
+# What the process held when it first asked how large the windows of a session may be. The blocks of memory that a
+# session has worked in since stay with it, and are counted as what its next window takes.
+_held_before: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
+
+
+def _held(session: Session) -> int:
+    if session not in _held_before:
+        _held_before[session] = memory_now()
+    return _held_before[session]
+
+
+def window_memory(session: Session, image: Image, windows: list[Window], extra: int = 0) -> int:
+    """Bytes that labelling a picture in such windows takes beyond what the process holds."""
+    rows = max(window.rows.stop - window.rows.start for window in windows)
+    columns = max(window.columns.stop - window.columns.start for window in windows)
+    channels = 3
+    # Pixels of this window and the next; labels of this one and of the one before, cut out and as bytes.
+    pixels = rows * columns * (2 * channels + 4 + 2 * extra)
+    # Results are written from whole rows of the picture, some at a time.
+    finishing = 2 * image.columns * ROWS_AT_ONCE
+    return max(session.label_memory(rows, columns) + image.read_memory(rows, columns) + pixels, finishing)
+
+
+ROWS_AT_ONCE = 512
+"""Rows of the whole picture that results are written from at a time."""

@@ -1,0 +1,186 @@
+"""Labels a picture of any size into a file, in bounded memory; what is done is never done again."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from downup import kernels
+from downup.data.colors import ClassInfo, flat_palette
+from downup.errors import ArgumentError, DataError
+from downup.prediction.budget import DEFAULT_MEMORY, choose_window, memory_now
+from downup.prediction.session import Session
+from downup.prediction.sinks import FORMATS, Layer, draw_overlay, format_of, write_layer
+from downup.prediction.sources import Sliceable, open_image
+from downup.prediction.sources.fingerprint import file_sha256
+from downup.prediction.streaming import Values, stream
+from downup.prediction.windows import Window, split
+from downup.prediction.work import Work, work_path
+
+Progress = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and the name of what was done last."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What became of a picture.
+
+    Attributes:
+        labels: the file of labels.
+        probabilities: a file for each class whose probability was wanted.
+        rows, columns: the size of the picture.
+        windows: how many it was labelled in.
+        resumed: how many of these were there already.
+    """
+
+    labels: Path
+    probabilities: tuple[Path, ...]
+    rows: int
+    columns: int
+    windows: int
+    resumed: int
+
+
+def label_image(
+    session: Session,
+    source: str | PathLike[str] | Sliceable,
+    out: str | PathLike[str],
+    *,
+    classes: Sequence[ClassInfo],
+    channels: Literal["rgb", "grey"],
+    probabilities: Sequence[str] = (),
+    overlay: str | PathLike[str] | None = None,
+    memory: int = DEFAULT_MEMORY,
+    window: int | None = None,
+    model: str | PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Labelled:
+    """Label every pixel of a picture, whatever its size; the labels are those of the whole picture at once.
+
+    While it works, `.NAME.downup` beside `out` holds what is done; it is removed when `out` is there.
+
+    Args:
+        session: what labels a window.
+        source: a file as `open_image` takes it, or anything with a shape and slicing.
+        out: a file whose suffix tells the format: .png, .tif or .npy.
+        classes: name and colour of each class, as many as `session` knows.
+        channels: what the session wants to see.
+        probabilities: classes whose probability is written too, 255 for 1, as `STEM_NAME` beside `out`.
+        overlay: a JPEG file for the picture with its labels over it; a large one is shown smaller.
+        memory: bytes that the process may hold.
+        window: pixels kept along an axis of a window; by default as many as `memory` allows.
+        model: the file that the session runs: a resumed run must have the same.
+        resume: go on where a run into `out` was stopped, if there was one.
+        progress: called after each window with (pixels done, pixels, name of the image).
+
+    Raises:
+        ArgumentError: an argument is out of its range, or `memory` is too little.
+        DataError: the picture cannot be read; `out` cannot be written, or another process writes it; an earlier run
+            was stopped and `resume` is not set, or the picture, the model or a setting is another now.
+    """
+    out = Path(out)
+    kind = format_of(out)
+    if kind is None:
+        raise ArgumentError(f"out is {str(out)!r}; end its name in one of {', '.join(FORMATS.values())}")
+    chosen = class_numbers(probabilities, classes)
+    image = open_image(source, channels, memory)
+    try:
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory", str(out))
+        with Work(out) as work:
+            side = window if window is not None else work.window
+            if side is None:
+                side = choose_window(session, image, memory=memory, extra=5 * len(chosen))
+            windows = split(image.rows, image.columns, window=side, halo=session.halo, stride=session.stride)
+            about = {
+                "model": {"path": str(model), "sha256": file_sha256(Path(model))} if model else {},
+                "picture": image.identity(),
+                "settings": {
+                    "window": side,
+                    "windows": len(windows),
+                    "rows": image.rows,
+                    "columns": image.columns,
+                    "halo": session.halo,
+                    "stride": session.stride,
+                    "channels": channels,
+                    "probabilities": list(probabilities),
+                    "instruction_set": kernels.active_isa(),
+                },
+            }
+            todo = work.start(about, windows, 1 + len(chosen), resume)
+            stream(session, image, windows, todo, _writer(work, windows, todo, image.name, progress), chosen)
+            paths = labelled_paths(out, probabilities)
+            for number, (path, layer) in enumerate(zip(paths, _layers(classes, probabilities), strict=True)):
+                write_layer(path, kind, layer, work.rows(number))
+            if overlay is not None:
+                draw_overlay(Path(overlay), image, work.rows(0), classes, memory - memory_now())
+            work.remove()
+    except OSError as error:
+        raise _explained(error, image.name, out) from error
+    finally:
+        image.close()
+    resumed = len(windows) - len(todo)
+    return Labelled(out, paths[1:], image.rows, image.columns, len(windows), resumed)
+
+
+def labelled_paths(out: Path, probabilities: Sequence[str]) -> tuple[Path, ...]:
+    """The file of labels, and those of the probabilities of some classes beside it."""
+    return (out, *(out.with_name(f"{out.stem}_{name}{out.suffix}") for name in probabilities))
+
+
+def class_numbers(names: Sequence[str], classes: Sequence[ClassInfo]) -> list[int]:
+    """The numbers of classes by their names.
+
+    Raises:
+        ArgumentError: there is no class of a name, or one is named twice.
+    """
+    known = [item.name for item in classes]
+    for name in names:
+        if name not in known:
+            raise ArgumentError(f"probabilities names {name!r}; use classes among {', '.join(known)}")
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"probabilities is {', '.join(names)}; name each class once")
+    return [known.index(name) for name in names]
+
+
+def _layers(classes: Sequence[ClassInfo], probabilities: Sequence[str]) -> list[Layer]:
+    labels = Layer("labels", flat_palette(classes), tuple(item.name for item in classes))
+    return [labels, *(Layer(f"probability of {name}, 255 for 1") for name in probabilities)]
+
+
+def _writer(
+    work: Work, windows: Sequence[Window], todo: Sequence[int], name: str, progress: Progress | None
+) -> Callable[[int, Values], None]:
+    """What keeps a window and tells of it."""
+    total = sum(map(_pixels, windows))
+    done = total - sum(_pixels(windows[number]) for number in todo)
+
+    def write(number: int, values: Values) -> None:
+        nonlocal done
+        work.write(number, values)
+        done += _pixels(windows[number])
+        if progress is not None:
+            progress(done, total, name)
+
+    return write
+
+
+def _pixels(window: Window) -> int:
+    return (window.rows.last - window.rows.first) * (window.columns.last - window.columns.first)
+
+
+def _explained(error: OSError, name: str, out: Path) -> DataError:
+    """A sentence for what kept labels from being written."""
+    if error.errno in _FULL:
+        why, cure = "there is no room left", "free some"
+    else:
+        why, cure = error.strerror or str(error), "see to it"
+    kept = f"; what is done is kept: {cure} and go on with --resume" if work_path(out).exists() else ""
+    return DataError(f"{name}: cannot write its labels into {out.parent} ({why}){kept}")

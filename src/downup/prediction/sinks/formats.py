@@ -1,0 +1,52 @@
+"""The formats of results, and which one a file's name asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from downup.errors import ArgumentError
+from downup.files import replace_file
+from downup.prediction.sinks.layer import Layer, Rows
+from downup.prediction.sinks.npy import write_npy
+from downup.prediction.sinks.png import write_png
+from downup.prediction.sinks.tiff import write_tiff
+
+FORMATS = {"png": ".png", "tiff": ".tif", "npy": ".npy"}
+"""Suffix of each format."""
+
+_BY_SUFFIX = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".npy": "npy"}
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a file's name asks for, or None.
+
+    >>> format_of(Path("labels.TIF")), format_of(Path("labels"))
+    ('tiff', None)
+    """
+    return _BY_SUFFIX.get(path.suffix.lower())
+
+
+def write_layer(path: Path, kind: str, layer: Layer, rows: Rows, tags: Sequence[Any] = ()) -> None:
+    """Write a result; an old one there stays whole until the new one takes its place.
+
+    Args:
+        path: the file.
+        kind: one of `FORMATS`.
+        layer: what the values are.
+        rows: the values.
+        tags: of TIFF, further tags.
+
+    Raises:
+        ArgumentError: there is no such format.
+        OSError: it cannot be written.
+    """
+    if kind == "png":
+        replace_file(path, lambda beside: write_png(beside, layer, rows))
+    elif kind == "tiff":
+        replace_file(path, lambda beside: write_tiff(beside, layer, rows, tags))
+    elif kind == "npy":
+        replace_file(path, lambda beside: write_npy(beside, layer, rows))
+    else:
+        raise ArgumentError(f"format is {kind!r}; use one of {', '.join(FORMATS)}")

@@ -1,0 +1,8 @@
+"""Pictures of any size, read in parts: found, opened, and turned into what a network sees."""
+
+from downup.prediction.sources.array import Sliceable
+from downup.prediction.sources.found import Found, find_pictures
+from downup.prediction.sources.image import Image
+from downup.prediction.sources.opening import open_image
+
+__all__ = ["Found", "Image", "Sliceable", "find_pictures", "open_image"]

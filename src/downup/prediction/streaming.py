@@ -1,0 +1,84 @@
+"""Windows through a session: the next one is read, and the one before written, while one is labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downup.errors import DataError
+from downup.prediction.session import Session
+from downup.prediction.sources import Image
+from downup.prediction.windows import Window
+
+Values = tuple[NDArray[np.uint8], ...]
+"""What a window gives: its labels, then the probabilities of chosen classes; only pixels that are kept."""
+
+
+def window_values(
+    session: Session, pixels: NDArray[np.uint8], window: Window, chosen: Sequence[int] = ()
+) -> Values:
+    """Label a window.
+
+    Args:
+        session: what labels it.
+        pixels: what was read, uint8 [rows, columns, channels].
+        window: which part of it is kept.
+        chosen: classes whose probability is wanted, by number.
+
+    Returns:
+        the labels, and for each chosen class its probability, 255 for 1: uint8 [rows, columns] each.
+    """
+    kept = (window.rows.kept_of_read, window.columns.kept_of_read)
+    labels = session.labels(pixels)[kept]
+    if not chosen:
+        return (np.ascontiguousarray(labels),)
+    shares = np.rint(session.probabilities(pixels, chosen)[kept] * 255).astype(np.uint8)
+    return (
+        np.ascontiguousarray(labels),
+        *(np.ascontiguousarray(plane) for plane in np.moveaxis(shares, 2, 0)),
+    )
+
+
+def stream(
+    session: Session,
+    image: Image,
+    windows: Sequence[Window],
+    todo: Sequence[int],
+    write: Callable[[int, Values], None],
+    chosen: Sequence[int] = (),
+) -> None:
+    """Label windows one after the other.
+
+    Args:
+        session: what labels a window.
+        image: where they are read.
+        windows: all of a picture.
+        todo: the numbers of those to label.
+        write: takes the number and the values of a window; called in order, on a thread of its own.
+        chosen: as in `window_values`.
+    """
+
+    def read(number: int) -> NDArray[np.uint8]:
+        rows, columns = windows[number].rows, windows[number].columns
+        try:
+            return image.read(slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+        except OSError as error:
+            raise DataError(f"{image.name}: cannot be read ({error.strerror or error})") from error
+
+    # The first error of reader, session or writer ends all three: leaving the block waits for the two threads.
+    with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
+        ahead = reader.submit(read, todo[0]) if todo else None
+        behind: Future[None] | None = None
+        for place, number in enumerate(todo, start=1):
+            assert ahead is not None
+            pixels = ahead.result()
+            ahead = reader.submit(read, todo[place]) if place < len(todo) else None
+            values = window_values(session, pixels, windows[number], chosen)
+            if behind is not None:
+                behind.result()
+            behind = writer.submit(write, number, values)
+        if behind is not None:
+            behind.result()

@@ -1,0 +1,148 @@
+"""The folder of what is done of a picture, `.NAME.downup` beside its output: it outlives whatever stops the process."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from downup.errors import DataError
+from downup.prediction.budget import ROWS_AT_ONCE
+from downup.prediction.manifest import Manifest
+from downup.prediction.sinks import Rows
+from downup.prediction.streaming import Values
+from downup.prediction.windows import Window
+from downup.prediction.work_file import WorkFile
+
+_MANIFEST = "manifest.jsonl"
+
+
+class Work:
+    """Windows that are done, and from what they were made; held by one process at a time.
+
+    A folder in which no window is done is removed when the process lets go of it.
+
+    Args:
+        out: the file that is made from it in the end.
+
+    Raises:
+        DataError: another process holds it.
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = work_path(out)
+        self._out = out
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._manifest = Manifest(self.path / _MANIFEST)
+        self._files: list[WorkFile] = []
+        self._windows: Sequence[Window] = ()
+
+    @property
+    def done(self) -> int:
+        """How many windows are done."""
+        return len(self._manifest.done)
+
+    @property
+    def window(self) -> int | None:
+        """The side of the windows that are done, or None if there are none."""
+        about = self._manifest.about
+        return None if about is None or not self.done else about["settings"]["window"]
+
+    def start(
+        self, about: Mapping[str, Any], windows: Sequence[Window], layers: int, resume: bool
+    ) -> list[int]:
+        """Begin, or go on.
+
+        Args:
+            about: the model, the picture and the settings, as `Manifest` keeps them.
+            windows: all that there are.
+            layers: values of each pixel.
+            resume: go on with what is there.
+
+        Returns:
+            the numbers of the windows that are still to be done.
+
+        Raises:
+            DataError: something is done already, and `resume` is not set or it was made from something else; or there
+                is not room enough on the disk.
+        """
+        if self.done and not resume:
+            raise DataError(
+                f"{self._out}: {self.done} of {len(windows)} windows are done from a run that was stopped; "
+                f"go on with --resume, or remove {self.path} to begin anew"
+            )
+        if self.done:
+            self._manifest.check(about)
+        self._windows = windows
+        self._files = [WorkFile(self.path / f"layer{layer}.bytes", windows) for layer in range(layers)]
+        if not self.done:
+            self._manifest.begin(about)
+        todo = [number for number in range(len(windows)) if not self._is_whole(number)]
+        for number in todo:
+            self._manifest.done.pop(number, None)
+        self._check_room(todo)
+        return todo
+
+    def write(self, number: int, values: Values) -> None:
+        """Keep the values of a window."""
+        checksums = [file.write(number, part) for file, part in zip(self._files, values, strict=True)]
+        if self._manifest.add(number, checksums):
+            for file in self._files:
+                file.sync()
+            self._manifest.sync()
+
+    def rows(self, layer: int) -> Rows:
+        """The values of a layer, once all windows are done."""
+        file = self._files[layer]
+        return Rows(file.rows, file.columns, file.read_rows, ROWS_AT_ONCE)
+
+    def remove(self) -> None:
+        """Remove the folder: its results stand elsewhere."""
+        self.close()
+        shutil.rmtree(self.path)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        for file in self._files:
+            file.close()
+        self._files = []
+        self._manifest.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.path.exists():
+            return
+        is_empty = not self.done
+        self.close()
+        if is_empty:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def _is_whole(self, number: int) -> bool:
+        noted = self._manifest.done.get(number)
+        if noted is None:
+            return False
+        return noted == [file.checksum(number) for file in self._files]
+
+    def _check_room(self, todo: Sequence[int]) -> None:
+        windows = [self._windows[number] for number in todo]
+        needed = len(self._files) * sum(
+            (part.rows.last - part.rows.first) * (part.columns.last - part.columns.first) for part in windows
+        )
+        free = shutil.disk_usage(self.path).free
+        if needed > free:
+            raise DataError(
+                f"{self._out}: its labels take {needed / 1e6:.4g} MB on the way, but {free / 1e6:.4g} MB are free "
+                "on the disk; free some, or choose another place"
+            )
+
+
+def work_path(out: Path) -> Path:
+    """Where the work of an output lies."""
+    return out.with_name(f".{out.name}.downup")
