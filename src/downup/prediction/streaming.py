@@ -57,7 +57,7 @@ def stream(
         image: where they are read.
         windows: all of a picture.
         todo: the numbers of those to label.
-        write: takes the number and the values of a window; called in order, on a thread of its own.
+        write: takes the number and the values of a window; called on a thread of its own.
         chosen: as in `window_values`.
     """
 
@@ -68,6 +68,10 @@ def stream(
         except OSError as error:
             raise DataError(f"{image.name}: cannot be read ({error.strerror or error})") from error
 
+    # The largest first: memory is then as large as it will ever be, or its lack shows at once. A session that meets
+    # ever larger windows may leave holes that it cannot fill.
+    todo = sorted(todo, key=lambda number: -_read_pixels(windows[number]))[:1] + list(todo)
+    todo = list(dict.fromkeys(todo))
     # The first error of reader, session or writer ends all three: leaving the block waits for the two threads.
     with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
         ahead = reader.submit(read, todo[0]) if todo else None
@@ -82,3 +86,7 @@ def stream(
             behind = writer.submit(write, number, values)
         if behind is not None:
             behind.result()
+
+
+def _read_pixels(window: Window) -> int:
+    return (window.rows.stop - window.rows.start) * (window.columns.stop - window.columns.start)
