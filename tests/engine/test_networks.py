@@ -8,6 +8,7 @@ import torch
 
 from downup import engine
 from downup.networks import NetworkConfig, build, export_onnx
+from engine.windowed import assert_equal_in_windows
 from networks.export.engines import enliven
 
 SIZES = ((2, 64, 96), (1, 33, 47), (1, 70, 50))
@@ -45,3 +46,4 @@ def test_a_network_gives_the_scores_of_torch(options, tmp_path):
         if is_unpooling:
             operators = [step.operators for step in steps]
             assert operators.count("MaxUnpool") == operators.count("MaxPool+taps") == 5
+    assert_equal_in_windows(session)

@@ -15,7 +15,12 @@ NEAREST = (
 
 
 class RandomNetwork(Builder):
-    """Two or three levels down, as many up; every choice follows from the seed."""
+    """Two or three levels down, as many up; every choice follows from the seed.
+
+    squeezes: the share of blocks with a summary of the whole picture.
+    """
+
+    squeezes = 0.2
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -60,7 +65,7 @@ class RandomNetwork(Builder):
         elif self.chance(0.5):
             x = self.node("Add", self.node("Mul", x, self.normal(out, 1, 1)), self.normal(1, out, 1, 1))
         y = self.activation(x, out)
-        if self.chance(0.2):  # squeeze and excite
+        if self.chance(self.squeezes):  # squeeze and excite
             gate = self.conv(self.node("GlobalAveragePool", y), out, out, 1)
             y = self.node("Mul", y, self.node("Sigmoid", gate))
         return self.node("Identity", y) if self.chance(0.2) else y

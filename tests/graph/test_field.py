@@ -142,7 +142,7 @@ def test_shuffles_and_other_layouts_are_followed():
     x = build.node("DepthToSpace", x, blocksize=2)
     build.node("ArgMax", build.conv(x, 2, 3), axis=1, keepdims=0)
     ((rows, columns),) = fields_of(build.model()).values()
-    assert rows == columns == graph.Field(Fraction(1), Fraction(0), before=2, after=2, period=2)
+    assert rows == columns == graph.Field(Fraction(1), Fraction(0), before=2, after=2, period=2, multiple=2)
 
 
 def test_rows_and_columns_that_are_one_axis_for_a_while_are_followed():
@@ -155,7 +155,9 @@ def test_rows_and_columns_that_are_one_axis_for_a_while_are_followed():
     build.conv(back, 3, 2)
     ((rows, columns),) = fields_of(build.model()).values()
     # The block of two itself, and its neighbours' two.
-    assert rows == columns == graph.Field(Fraction(2), Fraction(1, 2), before=2, after=2, period=2)
+    assert (
+        rows == columns == graph.Field(Fraction(2), Fraction(1, 2), before=2, after=2, period=2, multiple=2)
+    )
 
 
 def test_neighbours_of_rows_and_columns_that_are_one_axis_are_refused():
@@ -206,8 +208,38 @@ def two_gates(build):
 
 
 def to_size(build):
-    low = build.node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    low = build.node("AveragePool", "x", kernel_shape=[2, 2], strides=[1, 1])
     return build.node("Resize", low, "", "", build.node("Shape", "x"), mode="linear")
+
+
+def enlarged_again(build):
+    low = build.node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    low = build.node("MaxPool", low, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    return build.node("Resize", low, "", "", build.node("Shape", "x"), mode="linear")
+
+
+def padded_by_size(build):
+    return build.conv("x", 3, 2, pads=[0] * 4, auto_pad="SAME_UPPER", strides=[2, 2])
+
+
+@pytest.mark.parametrize(("network", "multiple"), [(enlarged_again, 4), (padded_by_size, 2)])
+def test_what_holds_for_some_sizes_alone_is_told_for_these(network, multiple):
+    build = Builder()
+    network(build)
+    ((rows, columns),) = fields_of(build.model()).values()
+    assert rows.multiple == columns.multiple == multiple
+
+
+def indices(build):
+    return build.node(
+        "Cast", f"{build.node('MaxPool', 'x', kernel_shape=[2, 2], strides=[2, 2], outputs=2)}:1", to=1
+    )
+
+
+def another_plane(build):
+    pooled = build.node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], outputs=2)
+    size = build.node("Add", build.node("Shape", "x"), build.ints(0, 0, 1, 1))
+    return build.node("MaxUnpool", pooled, f"{pooled}:1", size, kernel_shape=[2, 2], strides=[2, 2])
 
 
 def attention(build):
@@ -232,12 +264,13 @@ def grid(build):
         (gate, ("GlobalAveragePool 'n_globalaveragepool0'",)),
         (two_gates, ("GlobalAveragePool 'n_globalaveragepool0'", "ReduceMean 'n_reducemean4'")),
         (to_size, ("Resize 'n_resize2'", "no fixed multiple")),
+        (indices, ("output", "tells places in the plane")),
+        (another_plane, ("MaxUnpool 'n_maxunpool3'", "another size than was pooled")),
         (attention, ("MatMul 'n_matmul2'", "multiplies over the picture")),
         (grid, ("Add 'n_add4'", "depends on the size of the picture")),
         (lambda b: b.node("InstanceNormalization", "x", b.normal(3), b.normal(3)), ("InstanceNormalization",)),
         (lambda b: b.node("Softmax", "x", axis=-1), ("Softmax", "rows or columns")),
         (lambda b: b.node("Slice", "x", b.ints(-8), b.ints(100), b.ints(2)), ("Slice", "size of the picture")),
-        (lambda b: b.conv("x", 3, 2, pads=[0] * 4, auto_pad="SAME_UPPER", strides=[2, 2]), ("Conv", "padding depends")),
         (
             lambda b: b.node("Resize", "x", "", b.weight([1, 1, 2, 2]), mode="linear",
                 coordinate_transformation_mode="align_corners"),

@@ -15,12 +15,15 @@ from torch import nn
 
 from downup.engine import Session
 from downup.networks import export_onnx
+from engine.windowed import assert_equal_in_windows, assert_refused_by_name
 from networks.export.engines import enliven, run_onnxruntime
 from networks_elsewhere import architectures as a
 
 OPEN, FIXED = ((2, 64, 96), (1, 80, 64)), ((1, 96, 96),)
 ODD = (1, 67, 75)
 
+
+WITHOUT_SUMMARY = (a.UNetPlusPlus, a.DenseNet)
 
 # The newest that torch's older exporter writes.
 TRACED_OPSET = 20
@@ -62,7 +65,11 @@ def test_a_traced_network_gives_the_same_scores(
 ) -> None:
     path = tmp_path / "model.onnx"
     export_traced(enliven(make()), path, opset, sizes is not FIXED)
-    check(path, sizes)
+    session = check(path, sizes)
+    if make in WITHOUT_SUMMARY:
+        assert_equal_in_windows(session)
+    else:
+        assert_refused_by_name(session)
 
 
 def test_pools_whose_other_way_is_unpooled_give_the_same_scores(tmp_path: Path) -> None:
@@ -70,7 +77,7 @@ def test_pools_whose_other_way_is_unpooled_give_the_same_scores(tmp_path: Path) 
     check(tmp_path / "model.onnx", OPEN)
 
 
-def check(path: Path, sizes: tuple[tuple[int, int, int], ...]) -> None:
+def check(path: Path, sizes: tuple[tuple[int, int, int], ...]) -> Session:
     session = Session(path, threads=2)
     for batch, rows, columns in sizes:
         pictures = np.random.default_rng(rows).standard_normal((batch, 3, rows, columns), dtype=np.float32)
@@ -78,3 +85,4 @@ def check(path: Path, sizes: tuple[tuple[int, int, int], ...]) -> None:
         assert scores.shape == wanted.shape
         assert np.abs(scores - wanted).max() <= 2e-5 * np.abs(wanted).max()
         np.testing.assert_array_equal(session.labels(pictures), scores.argmax(1))
+    return session

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from downup.engine import Session
 from downup.networks import export_onnx
+from engine.windowed import assert_equal_in_windows, assert_refused_by_name
 from networks.export.engines import enliven, run_onnxruntime
 
 SIZES = ((2, 64, 64), (1, 67, 45))
@@ -145,6 +146,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "MA-Net": Attention,
 }
 
+WITHOUT_SUMMARY = ("LinkNet, added and cropped", "U-Net on ResNeXt")
+
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_elsewhere_gives_the_same_scores(name: str, tmp_path: Path) -> None:
@@ -157,3 +160,7 @@ def test_a_network_of_elsewhere_gives_the_same_scores(name: str, tmp_path: Path)
         scores = session.run(pictures)
         assert scores.shape == wanted.shape
         assert np.abs(scores - wanted).max() <= 2e-5 * np.abs(wanted).max()
+    if name in WITHOUT_SUMMARY:
+        assert_equal_in_windows(session)
+    else:
+        assert_refused_by_name(session)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -14,6 +13,7 @@ from downup import kernels
 from downup.engine.activation import IDENTITY, Activation
 from downup.engine.steps import Call, Memory, Step
 from downup.engine.values import Array, Value
+from downup.graph import Tiles
 from downup.graph.shapes import Window
 from downup.kernels import Window as NativeWindow
 from downup.kernels.convolve import ACTIVATIONS, Convolution, ConvolutionSpec
@@ -57,15 +57,15 @@ def prepare(
     return Convolution(spec, np.ascontiguousarray(weight, np.float32), numbers)
 
 
-def tile_steps(steps: Sequence[Step], side: int) -> list[int]:
-    """By how many pixels of a picture of so many rows each convolution must be shifted to give the same bits."""
-    found = []
-    for step in steps:
-        if isinstance(step, ConvolutionStep):
-            (inner, _), _ = step.convolution.steps
-            if inner > 1:
-                found.append((Fraction(side, step.reads[0].shape[2]) * inner).numerator)
-    return found
+def tiles_of(convolution: Convolution) -> list[tuple[Tiles, Tiles]]:
+    """Which outputs are computed together, of rows and of columns; none where each is by itself."""
+    if not convolution.algorithm.startswith("winograd"):
+        return []
+    _, steps = convolution.steps
+    # After a nearest upsampling the tiles begin where the window has left the padding.
+    first = convolution.spec.window.pad_before if convolution.algorithm == "winograd_repeated" else (0, 0)
+    rows, columns = (Tiles(step, start % step) for step, start in zip(steps, first, strict=True))
+    return [(rows, columns)]
 
 
 @dataclass(eq=False, kw_only=True)

@@ -9,7 +9,6 @@ import numpy as np
 from downup.data import NetworkMetadata
 from downup.engine.values import Array
 from downup.errors import ArgumentError, DataError
-from downup.graph import Field
 
 Shape = tuple[int, ...]
 
@@ -31,19 +30,6 @@ def count_classes(scores: Shape, source: str) -> int:
             f"{source}the output has shape {list(scores)}; labels need scores [n, classes, rows, columns]"
         )
     return scores[1]
-
-
-def fields_of_labels(
-    fields: Mapping[str, tuple[Field, Field]], output: str, source: str
-) -> tuple[Field, Field]:
-    """What labels made of an output depend on, if there is one for each pixel."""
-    found = fields.get(output)
-    if found is None or any(field.stride != 1 for field in found):
-        strides = "none" if found is None else " x ".join(str(field.stride) for field in found)
-        raise DataError(
-            f"{source}the output {output!r} has one sample for {strides} pixels; labels need one for each"
-        )
-    return found
 
 
 def normalised(picture: Array, about: NetworkMetadata) -> Array:

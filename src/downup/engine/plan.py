@@ -19,7 +19,7 @@ from downup.engine.steps import ArrayStep, Call, Step
 from downup.engine.values import Array, Buffer, Value, array_of, memory_order
 from downup.engine.weights import Weights
 from downup.errors import DataError
-from downup.graph import shapes
+from downup.graph import Tiles, shapes
 from downup.graph.nodes import name_node
 
 Wants = Literal["outputs", "labels", "probabilities"]
@@ -31,6 +31,7 @@ class Plan:
 
     inputs, outputs: by name, in the order of the network.
     block_size: bytes that a run works in.
+    tiles: what convolutions compute together, of rows and of columns, by the name of the node's output.
     """
 
     steps: list[Step]
@@ -38,6 +39,7 @@ class Plan:
     outputs: dict[str, Value]
     block_size: int
     threads: int
+    tiles: dict[str, list[tuple[Tiles, Tiles]]]
 
     def run(self, inputs: Mapping[str, Array], blocks: Blocks) -> dict[str, Array]:
         """Run in a block of memory that no other thread works in meanwhile."""
@@ -194,7 +196,7 @@ def make_plan(
         outputs = {"probabilities": _add_probabilities(lowering)}
     else:
         outputs = {value.name or "": lowering.value(value) for value in graph.outputs}
-    return _finish(lowering.steps, inputs, outputs, threads)
+    return _finish(lowering, inputs, outputs)
 
 
 def _add_labels(lowering: Lowering) -> Value:
@@ -246,8 +248,9 @@ def _scores(lowering: Lowering) -> Value:
     return scores
 
 
-def _finish(steps: list[Step], inputs: dict[str, Value], outputs: dict[str, Value], threads: int) -> Plan:
+def _finish(lowering: Lowering, inputs: dict[str, Value], outputs: dict[str, Value]) -> Plan:
     """Decide where everything lies."""
+    steps = lowering.steps
     whole = {value.buffer for value in outputs.values()}
     for step in steps:
         for value in (*step.reads, *step.writes):
@@ -262,4 +265,4 @@ def _finish(steps: list[Step], inputs: dict[str, Value], outputs: dict[str, Valu
     block_size = place(b for b in buffers if b.home == "block" and b not in stands_for)
     for gone, kept in stands_for.items():
         gone.offset = kept.offset
-    return Plan(steps, inputs, outputs, block_size, threads)
+    return Plan(steps, inputs, outputs, block_size, lowering.threads, lowering.tiles)

@@ -18,11 +18,11 @@ import onnx_ir as ir
 
 from downup import graph
 from downup.data import NetworkMetadata
-from downup.engine.convolution import tile_steps
-from downup.engine.labelling import count_classes, fields_of_labels, normalised, one_picture
+from downup.engine.labelling import count_classes, normalised, one_picture
 from downup.engine.lower import FOLDED, LOWERINGS
 from downup.engine.memory import Blocks
 from downup.engine.plan import Plan, Wants, make_plan
+from downup.engine.reach import Reach, TilesByName
 from downup.engine.values import Array
 from downup.engine.weights import ModelFile, Weights
 from downup.errors import ArgumentError, DataError
@@ -67,6 +67,8 @@ class Session:
         threads: how many threads a run may use; None for all that this process may run on.
         precision: "fast" computes 3x3 convolutions with fewer multiplications, which rounds a little more; "exact"
             multiplies every weight with its sample.
+        approximate: let windows be cut of a network whose labels depend on the whole picture (`whole_picture_nodes`); their
+            labels then are not those of the whole.
 
     Raises:
         DataError: the file cannot be used, or holds nodes that the engine does not run; all are named.
@@ -74,7 +76,12 @@ class Session:
     """
 
     def __init__(
-        self, model: str | Path | ir.Model, threads: int | None = None, *, precision: Precision = "fast"
+        self,
+        model: str | Path | ir.Model,
+        threads: int | None = None,
+        *,
+        precision: Precision = "fast",
+        approximate: bool = False,
     ) -> None:
         if precision not in ("fast", "exact"):
             raise ArgumentError(f"precision is {precision!r}; use 'fast' or 'exact'")
@@ -94,6 +101,7 @@ class Session:
         )
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._blocks = Blocks()
+        self._reach = Reach(self._model, self._tiles, self._source, approximate)
         self._lock = Lock()
         unknown = [
             name_node(node)
@@ -202,53 +210,56 @@ class Session:
             graph.shapes.infer(self._model, shapes)[self.output_names[0]].shape, self._source
         )
 
-    @cached_property
+    @property
     def fields(self) -> dict[str, tuple[graph.Field, graph.Field]]:
         """For each output that is a picture, what its samples depend on along rows and columns; found in the graph.
 
         Raises:
             DataError: an output depends on the whole picture; the nodes are named.
         """
-        try:
-            return graph.find_fields(self._model)
-        except DataError as error:
-            raise DataError(f"{self._source}{error}") from None
+        return self._reach.fields
+
+    @property
+    def whole_picture_nodes(self) -> tuple[str, ...]:
+        """The nodes by which labels depend on the whole picture, each with the reason; none where windows are exact."""
+        return self._reach.whole_picture_nodes
+
+    @property
+    def margins(self) -> tuple[graph.Margin, graph.Margin]:
+        """How windows must lie along rows and columns, so that their labels have the bits of the whole picture's.
+
+        Raises:
+            DataError: labels depend on the whole picture, or there is none for each pixel.
+        """
+        return self._reach.margins
 
     @property
     def halo(self) -> int:
-        """Pixels that a label may depend on beyond its own, to each side.
-
-        As the file's metadata tells it, else as `fields` does.
+        """Pixels to read on each side of those that a window keeps: the most of `margins`.
 
         Raises:
             DataError: labels depend on the whole picture, or there is none for each pixel.
         """
-        if self.has_metadata:
-            return self.about.halo
-        return max(side for field in self._label_fields for side in (field.before, field.after))
-
-    @cached_property
-    def stride(self) -> int:
-        """Shift a picture by a multiple of this many pixels and its labels shift with it, bit by bit.
-
-        A multiple of the stride that the file's metadata names or `fields` tells: a convolution may work in tiles.
-
-        Raises:
-            DataError: labels depend on the whole picture, or there is none for each pixel.
-        """
-        if self.has_metadata:
-            stride = self.about.stride
-        else:
-            stride = math.lcm(*(field.period for field in self._label_fields))
-        shapes = one_picture(self.example_shapes(8 * stride, 8 * stride), self._source)
-        with self._lock:
-            plan = self._made(shapes)
-        (rows,) = (shape[2] for shape in shapes.values())
-        return math.lcm(stride, *tile_steps(plan.steps, rows))
+        return max(side for margin in self.margins for side in (margin.before, margin.after))
 
     @property
-    def _label_fields(self) -> tuple[graph.Field, graph.Field]:
-        return fields_of_labels(self.fields, self.output_names[0], self._source)
+    def stride(self) -> int:
+        """Windows, and what they keep, begin and end at multiples of so many pixels: the period of `margins`, for both axes.
+
+        Raises:
+            DataError: labels depend on the whole picture, or there is none for each pixel.
+        """
+        return math.lcm(*(margin.period for margin in self.margins))
+
+    @property
+    def multiple(self) -> int:
+        """Only pictures of a multiple of so many rows and columns have windows that are exact; 1 for nearly all networks."""
+        return self._reach.multiple
+
+    def _tiles(self, side: int) -> TilesByName:
+        shapes = one_picture(self.example_shapes(side, side), self._source)
+        with self._lock:
+            return self._made(shapes, "labels").tiles
 
     @property
     def has_metadata(self) -> bool:

@@ -7,6 +7,8 @@ from downup.graph import shapes
 from downup.graph.cost import count_multiply_adds, node_multiply_adds
 from downup.graph.facts import example_shapes
 from downup.graph.field import Field, find_fields
+from downup.graph.field_margin import Margin, Tiles, find_margins
+from downup.graph.field_paths import Paths, find_paths
 from downup.graph.reading import HAS_EXTERNAL, prepare, read, refuse_unsupported, write
 from downup.graph.rewriting import Change, rewrite
 from downup.graph.rules import RULES
@@ -16,9 +18,14 @@ __all__ = [
     "RULES",
     "Change",
     "Field",
+    "Margin",
+    "Paths",
+    "Tiles",
     "count_multiply_adds",
     "example_shapes",
     "find_fields",
+    "find_margins",
+    "find_paths",
     "node_multiply_adds",
     "prepare",
     "read",

@@ -15,6 +15,7 @@ from downup.graph.shapes import Known, Shape, infer, infer_node, site_of
 # in a network is a sum of products and whole quotients of the picture's, which repeat themselves with that period.
 _PERIOD = 64
 _SAMPLES = 8
+STEPS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Facts:
@@ -24,15 +25,16 @@ class Facts:
     takes. Where it takes none that is tried, nothing is known and no rule that asks for sizes does anything.
     """
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, least: int = 1) -> None:
+        """Try sizes that are multiples of `least`, or of the least power of two beyond it that the network takes."""
         self._opset = model.graph.opset_imports[""]
         self.samples: list[dict[str, Known]] = []
-        self._step = 1
-        for step in (1, 2, 4, 8, 16, 32, 64):
+        self.step = least
+        for step in (step for step in STEPS if step >= least):
             tried = [_try(model, shapes) for shapes in _sizes(model, step, _SAMPLES)]
             found = [known for known in tried if known is not None]
             if len(found) == len(tried):
-                self.samples, self._step = found, step
+                self.samples, self.step = found, step
                 break
         self.scales = self._proven_scales(model)
 
@@ -97,7 +99,7 @@ class Facts:
         }
         if not scales:
             return {}
-        for shapes in _sizes(model, self._step, max(4, _PERIOD // self._step)):
+        for shapes in _sizes(model, self.step, max(4, _PERIOD // self.step)):
             known = _try(model, shapes)
             if known is None:
                 return {}

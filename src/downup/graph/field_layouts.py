@@ -143,5 +143,16 @@ def pad(place: Place) -> Step:
     if attribute(place.node, "mode", "constant") == "wrap":
         raise place.refuse("wraps around the picture")
     return Step(
-        place.axis, Fraction(1), Fraction(-before), lambda first, last: (first - before, last - before)
+        place.axis,
+        Fraction(1),
+        Fraction(-before),
+        lambda first, last: (first - before, last - before),
+        mirrored=_mirrored(place, before),
     )
+
+
+def _mirrored(place: Place, before: int) -> int:
+    if attribute(place.node, "mode", "constant") != "reflect":
+        return 0
+    lengths = zip(place.facts.shapes(place.value), place.facts.shapes(place.node.outputs[0]), strict=True)
+    return max(before, *(after[place.axis] - length[place.axis] - before for length, after in lengths))

@@ -38,6 +38,7 @@ class Step:
     reads: from the first and last output sample of interest, the first and last input sample that they read, far from
     the edges.
     flat: set where that axis holds rows and columns, behind a reshape.
+    mirrored: how many samples a reflected edge reads back from it, further than `reads` says.
     """
 
     axis: int
@@ -45,6 +46,7 @@ class Step:
     centre: Fraction = Fraction(0)
     reads: Callable[[int, int], Interval] = lambda first, last: (first, last)
     flat: Flat | None = None
+    mirrored: int = 0
 
 
 @dataclass(frozen=True)

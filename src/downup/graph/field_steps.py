@@ -32,7 +32,7 @@ def _transposed(place: Place) -> Step:
     """The transpose of a window: also what un-pooling does, whose samples may land anywhere in theirs."""
     window, i = place.window(), place.axis - 2
     if place.node.op_type == "MaxUnpool":
-        window = _pool_window(place) or window
+        window = _pool_window(place)
     stride, before, span = window.stride[i], window.pads[i][0], extent(window.size[i], window.dilation[i])
     return Step(
         place.axis,
@@ -42,14 +42,17 @@ def _transposed(place: Place) -> Step:
     )
 
 
-def _pool_window(place: Place) -> Window | None:
+def _pool_window(place: Place) -> Window:
     """The window of the pool whose positions an un-pooling uses, followed through what was done to them."""
     value = place.node.inputs[1]
     while value is not None and (maker := value.producer()) is not None:
         if maker.op_type == "MaxPool":
-            return window_of(maker, place.facts.shapes(maker.inputs[0])[0])
+            pooled, unpooled = (place.facts.shapes(item) for item in (maker.inputs[0], place.node.outputs[0]))
+            if [shape[2:] for shape in pooled] != [shape[2:] for shape in unpooled]:
+                raise place.refuse("un-pools to another size than was pooled")
+            return window_of(maker, pooled[0])
         value = next((item for item in maker.inputs if item is not None and item.const_value is None), None)
-    return None
+    raise place.refuse("un-pools by positions that no pool gives")
 
 
 def _resized(place: Place) -> Step:

@@ -124,7 +124,8 @@ class TorchSession:
             batch = torch.empty(1, self._channel_count, rows, columns, dtype=parameter.dtype, device="meta")
             network(batch.contiguous(memory_format=torch.channels_last)).argmax(dim=1)
         size: int = parameter.element_size()
-        return 2 * live.most + 2 * rows * columns * self._channel_count * size
+        most: int = live.most
+        return 2 * most + 2 * rows * columns * self._channel_count * size
 
     @torch.inference_mode()
     def _scores(self, picture: NDArray[np.uint8]) -> Tensor:

@@ -22,6 +22,7 @@ from downup.engine.values import (
     packed_strides,
 )
 from downup.engine.weights import Weights, weights_of
+from downup.graph import Tiles
 from downup.graph.nodes import constant, is_constant, name_node
 from downup.graph.shapes import Known, Site, site_of
 from downup.kernels import lib
@@ -67,6 +68,8 @@ class Lowering:
         # Poolings and un-poolings by the number of a tap, at the node where each begins or ends.
         self.tap_pools: dict[ir.Node, Any] = {}
         self.tap_unpools: dict[ir.Node, Any] = {}
+        # What convolutions compute together, of rows and of columns, by the name of the node's output.
+        self.tiles: dict[str, list[tuple[Tiles, Tiles]]] = {}
         self._values: dict[str, Value] = {}
         self._claims = find_claims(self)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from downup.engine.convolution import ConvolutionStep, prepare
+from downup.engine.convolution import ConvolutionStep, prepare, tiles_of
 from downup.engine.lower.context import Lowering, refuse
 from downup.engine.lower.fusing import absorb
 from downup.engine.lower.pointwise import combine
@@ -65,6 +65,7 @@ def lower_convolution(lowering: Lowering, node: ir.Node) -> None:
         )
 
     convolution = lowering.kept(node, (out.name, upsample, window), pack)
+    lowering.tiles[node.outputs[0].name or ""] = tiles_of(convolution)
     operator = ("Resize+" if upsample != (1, 1) else "") + node.op_type + added + applied
     add_convolution(lowering, convolution, values, residual, out, operator)
 
@@ -92,6 +93,7 @@ def _lower_parts(lowering: Lowering, node: ir.Node, concat: ir.Node) -> None:
         )
 
     first, second = lowering.kept(node, (out.name, grown.name, upsample, window), pack)
+    lowering.tiles[node.outputs[0].name or ""] = tiles_of(first) + tiles_of(second)
     shape = lowering.shape(node.outputs[0])
     so_far = lowering.temporary(f"{node.outputs[0].name} of one part", shape, order=CHANNELS_LAST)
     residual = None if residual is None else lowering.channels_last(residual)
