@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from downup.errors import DataError
-from downup.prediction import Span, Window, split
+from downup.prediction import Span, Window, windows_of
 
 
 def in_windows(run, x, parts):
@@ -42,7 +42,7 @@ def closest(margins, size, window):
 
 def even(session, size, window):
     """Windows as pictures are labelled in."""
-    return split(*size, window=window, halo=session.halo, stride=session.stride)
+    return windows_of(session, *size, window)
 
 
 def assert_equal_in_windows(session, seed=0):

@@ -19,6 +19,8 @@ class MaximumSession:
     Outside the picture all is black, as where a network pads with zeros.
     """
 
+    multiple = 1
+
     def __init__(self, halo: int = 0, stride: int = 1, class_count: int = 3) -> None:
         self.halo = halo
         self.stride = stride

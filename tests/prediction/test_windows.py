@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from downup.errors import ArgumentError
-from downup.prediction import label_picture, largest_window, split
+from downup.errors import ArgumentError, DataError
+from downup.prediction import label_picture, split, windows_of
 
 LAW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIDES = st.integers(1, 60)
@@ -99,37 +99,28 @@ def test_a_negative_halo_is_refused():
         split(5, 5, window=5, halo=-1, stride=1)
 
 
-@LAW
-@given(SIDES, SIDES, st.integers(0, 8), st.integers(1, 9), st.integers(0, 400_000))
-def test_the_largest_window_keeps_to_its_memory(
-    make_session: Callable[..., Any], in_rows: int, in_columns: int, halo: int, stride: int, memory: int
-):
-    session = make_session(halo=halo, stride=stride)
-
-    def needed(window: int) -> int:
-        parts = split(in_rows, in_columns, window=window, halo=halo, stride=stride)
-        sizes = [(p.rows.stop - p.rows.start, p.columns.stop - p.columns.start) for p in parts]
-        return max(session.label_memory(*size) + 4 * size[0] * size[1] for size in sizes)
-
-    try:
-        window = largest_window(session, in_rows, in_columns, memory=memory)
-    except ArgumentError as error:
-        least = int(str(error).split(" take ")[1].split(";")[0].replace(",", ""))
-        assert least == needed(1) > memory
-        assert largest_window(session, in_rows, in_columns, memory=least) >= 1
-    else:
-        assert window % stride == 0
-        assert needed(window) <= memory
-
-
-def test_a_picture_that_fits_into_memory_is_one_window(make_session: Callable[..., Any]):
-    session = make_session(halo=8, stride=4)
-    window = largest_window(session, 100, 200, memory=session.label_memory(100, 200) + 4 * 100 * 200)
-    assert len(split(100, 200, window=window, halo=8, stride=4)) == 1
-
-
-def test_too_little_memory_is_refused_with_the_least_that_would_do(make_session: Callable[..., Any]):
+def test_pictures_of_no_multiple_are_whole_or_refused(make_session: Callable[..., Any]):
+    session = make_session(halo=1, stride=4)
+    session.multiple = 4
+    assert len(windows_of(session, 40, 20, 8)) > 1
+    # An axis that is not cut may have any length.
+    assert len(windows_of(session, 40, 7, 8)) > 1
+    assert len(windows_of(session, 41, 7, 41)) == 1
     with pytest.raises(
-        ArgumentError, match=r"memory is 9,000 bytes, but the smallest windows, 4 pixels and 8 more"
+        DataError,
+        match=r"the picture has 41 rows, but windows .* exact only .* multiple of 4; use a window of 41",
     ):
-        largest_window(make_session(halo=8, stride=4), 100, 200, memory=9000)
+        windows_of(session, 41, 7, 8)
+
+
+def test_a_whole_picture_needs_no_halo():
+    class Unknowing:
+        @property
+        def halo(self) -> int:
+            raise DataError("labels depend on the whole picture")
+
+        stride = halo
+
+    assert len(windows_of(Unknowing(), 30, 20, 30)) == 1  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="labels depend on the whole picture"):
+        windows_of(Unknowing(), 30, 20, 29)  # type: ignore[arg-type]

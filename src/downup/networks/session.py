@@ -75,6 +75,11 @@ class TorchSession:
         return self._halo
 
     @property
+    def multiple(self) -> int:
+        """Pictures of any size may be cut."""
+        return 1
+
+    @property
     def class_count(self) -> int:
         """Labels run from 0 to this number less one."""
         return self._network.config.classes

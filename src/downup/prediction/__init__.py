@@ -7,7 +7,7 @@ from downup.prediction.score import DatasetScores, LabelledPicture, PictureScore
 from downup.prediction.session import Session
 from downup.prediction.sinks import FORMATS, format_of, write_labels, write_overlay
 from downup.prediction.sources import Found, Image, find_pictures, open_image
-from downup.prediction.windows import Span, Window, largest_window, split
+from downup.prediction.windows import Span, Window, split, windows_of
 
 __all__ = [
     "DEFAULT_MEMORY",
@@ -29,11 +29,11 @@ __all__ = [
     "label_folder",
     "label_image",
     "label_picture",
-    "largest_window",
     "open_image",
     "parse_bytes",
     "score_dataset",
     "split",
+    "windows_of",
     "write_labels",
     "write_overlay",
 ]

@@ -18,7 +18,7 @@ from downup.prediction.sinks import FORMATS, Layer, draw_overlay, format_of, wri
 from downup.prediction.sources import Sliceable, open_image
 from downup.prediction.sources.fingerprint import file_sha256
 from downup.prediction.streaming import Values, stream
-from downup.prediction.windows import Window, split
+from downup.prediction.windows import Window, windows_of
 from downup.prediction.work import Work, work_path
 
 Progress = Callable[[int, int, str], None]
@@ -98,7 +98,7 @@ def label_image(
             side = window if window is not None else work.window
             if side is None:
                 side = choose_window(session, image, memory=memory, extra=5 * len(chosen))
-            windows = split(image.rows, image.columns, window=side, halo=session.halo, stride=session.stride)
+            windows = windows_of(session, image.rows, image.columns, side)
             about = {
                 "model": {"path": str(model), "sha256": file_sha256(Path(model))} if model else {},
                 "picture": image.identity(),

@@ -17,7 +17,7 @@ from downup.prediction.labelling import Progress, label_image, labelled_paths
 from downup.prediction.session import Session
 from downup.prediction.sinks import labels_path, overlay_path
 from downup.prediction.sources import find_pictures
-from downup.prediction.windows import split
+from downup.prediction.windows import windows_of
 
 # Pixels kept along an axis of a window. Larger ones read less twice, smaller ones need less memory: at this
 # side one activation of 64 channels takes about 256 MB, more with the halo.
@@ -65,13 +65,7 @@ def label_picture(
             "give uint8 [rows, columns, channels] with at least one pixel"
         )
     in_rows, in_columns = picture.shape[:2]
-    windows = split(
-        in_rows,
-        in_columns,
-        window=DEFAULT_WINDOW if window is None else window,
-        halo=session.halo,
-        stride=session.stride,
-    )
+    windows = windows_of(session, in_rows, in_columns, DEFAULT_WINDOW if window is None else window)
     labels = np.empty((in_rows, in_columns), np.uint8)
     for number, part in enumerate(windows, start=1):
         rows, columns = part.rows, part.columns

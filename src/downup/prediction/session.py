@@ -12,19 +12,23 @@ from numpy.typing import NDArray
 class Session(Protocol):
     """Labels a picture of any size.
 
-    The label of a pixel depends on the pixels at most `halo` away, and on its position only by the remainder
-    after division by `stride`: so windows that start at multiples of `stride`, and see `halo` pixels more on
-    every side, get the labels that the whole picture gets.
+    Windows that begin at multiples of `stride`, and end at them or where the picture ends, give the labels of the
+    whole picture for what lies at least `halo` pixels inside of them, from and to multiples of `stride`.
     """
 
     @property
     def stride(self) -> int:
-        """Shift a picture by a multiple of this many pixels and its labels shift with it; at least 1."""
+        """Windows, and what is kept of them, begin and end at multiples of this many pixels; at least 1."""
         ...
 
     @property
     def halo(self) -> int:
-        """How far the label of a pixel sees, in pixels; at least 0."""
+        """How much further than what is kept of it a window reads on each side, in pixels; at least 0."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """Only pictures of a multiple of so many rows and columns may be cut into windows; at least 1."""
         ...
 
     @property

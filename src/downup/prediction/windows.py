@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from downup.errors import ArgumentError
+from downup.errors import ArgumentError, DataError
 from downup.prediction.session import Session
 
 
@@ -71,44 +71,33 @@ def split(in_rows: int, in_columns: int, *, window: int, halo: int, stride: int)
     ]
 
 
-def largest_window(
-    session: Session, in_rows: int, in_columns: int, *, memory: int, per_pixel: int = 4
-) -> int:
-    """The largest `window` for which labelling a picture in windows keeps to a memory budget.
+def windows_of(session: Session, in_rows: int, in_columns: int, window: int) -> list[Window]:
+    """Cut a picture into windows whose labels are those that a session gives of the whole.
 
     Args:
         session: what labels a window.
         in_rows: height of the picture, at least 1.
         in_columns: width of the picture, at least 1.
-        memory: bytes beyond those that the process has now.
-        per_pixel: bytes that the caller holds for each pixel of a window: its colours and its label.
+        window: as in `split`; a picture no larger than it is not cut, whatever the session says of windows.
 
     Raises:
-        ArgumentError: the smallest window takes more; the message names the least budget that would do.
+        ArgumentError: an argument is below its range.
+        DataError: labels depend on the whole picture, or on more of its size than windows can keep.
     """
-
-    def needed(window: int) -> int:
-        parts = split(in_rows, in_columns, window=window, halo=session.halo, stride=session.stride)
-        rows = max(part.rows.stop - part.rows.start for part in parts)
-        columns = max(part.columns.stop - part.columns.start for part in parts)
-        return session.label_memory(rows, columns) + per_pixel * rows * columns
-
-    stride = session.stride
-    least = needed(stride)
-    if least > memory:
-        raise ArgumentError(
-            f"memory is {memory:,} bytes, but the smallest windows, {stride} pixels and {session.halo} more on each "
-            f"side, take {least:,}; give as much"
-        )
-    # Memory grows with the window, if not evenly: windows of a picture are made of about equal size.
-    low, high = 1, -(-max(in_rows, in_columns) // stride)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if needed(middle * stride) <= memory:
-            low = middle
-        else:
-            high = middle - 1
-    return low * stride
+    if 1 <= in_rows <= window and 1 <= in_columns <= window:
+        return [Window(Span(0, in_rows, 0, in_rows), Span(0, in_columns, 0, in_columns))]
+    parts = split(in_rows, in_columns, window=window, halo=session.halo, stride=session.stride)
+    multiple = session.multiple
+    for name, span, length in (
+        ("rows", parts[0].rows, in_rows),
+        ("columns", parts[0].columns, in_columns),
+    ):
+        if span.stop < length and length % multiple:
+            raise DataError(
+                f"the picture has {length} {name}, but windows of this network are exact only where these are a multiple "
+                f"of {multiple}; use a window of {max(in_rows, in_columns)} for the whole at once, or cut the picture"
+            )
+    return parts
 
 
 def _spans(length: int, window: int, halo: int, stride: int) -> list[Span]:
