@@ -20,17 +20,25 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         # Some writers make a file that its owner alone can read; a run's files follow the user's umask.
         temporary.chmod(mode)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        move_file(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+
+
+def move_file(written: Path, path: Path) -> None:
+    """Put a file that was written elsewhere on the same disk at `path` in one step, safe from a power cut."""
+    _sync(written)
+    written.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def remove_parts(folder: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,3 +283,30 @@ def test_a_class_that_there_is_not_is_refused(
 ):
     with pytest.raises(ArgumentError, match="probabilities names 'fog'; use classes among water, ice, land"):
         label_image(make_session(), picture, tmp_path / "a.png", probabilities=["fog"], **options)
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(
+    tmp_path: Path, is_long: bool, tell: Callable[[str], None]
+):
+    program = Path(__file__).with_name("killing.py")
+    command = [sys.executable, program, tmp_path, "100" if is_long else "3", str(os.getpid())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "resumed" in done.stdout
+    tell(f"labelling: {done.stdout.strip()}")
+
+
+def test_a_full_disk_and_a_folder_that_is_a_file_give_one_sentence(
+    tmp_path: Path, make_session: Make, options: dict[str, Any], picture: Array
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot write its labels into .*file/inner \(Not a directory\)$"):
+        label_image(make_session(), picture, tmp_path / "file" / "inner" / "a.png", **options)
+    # As a quota of the file system: no file may be longer than 20 kB.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(DataError, match=r"cannot write its labels into .* \(File too large\)"):
+            label_image(make_session(), picture, tmp_path / "a.png", **options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

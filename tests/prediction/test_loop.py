@@ -195,3 +195,31 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path, make_session: Make,
 def test_classes_of_another_network_are_refused(tmp_path: Path, make_session: Make, classes: list[ClassInfo]):
     with pytest.raises(ArgumentError, match="classes names 3, but the network knows 5"):
         label_folder(make_session(class_count=5), [tmp_path], tmp_path, classes=classes, channels="rgb")
+
+
+def test_a_stopped_folder_goes_on_where_it_was(tmp_path: Path, make_session: Make, classes: list[ClassInfo]):
+    pictures = [save(tmp_path / "in" / f"{name}.png", 40, 50) for name in "abc"]
+    arguments: dict[str, Any] = {"classes": classes, "channels": "rgb", "window": 16}
+    session = make_session()
+    label, left = session.labels, iter(range(20))
+
+    def labels(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return label(picture)
+
+    session.labels = labels
+    with pytest.raises(KeyboardInterrupt):
+        label_folder(session, pictures, tmp_path / "out", **arguments)
+    with pytest.raises(
+        DataError, match=r"out/a\.png: was begun by a run that was stopped, as were 1 more; go on with"
+    ):
+        label_folder(make_session(), pictures, tmp_path / "out", **arguments)
+    again = make_session()
+    outcome = label_folder(again, pictures, tmp_path / "out", resume=True, **arguments)
+    assert outcome.failed == ()
+    # Twelve windows each; those of the first picture and eight of the second are there.
+    assert len(again.seen) == 16
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png", "c.png"]
+    for path in pictures:
+        np.testing.assert_array_equal(read(tmp_path / "out" / path.name), make_session().labels(read(path)))

@@ -6,13 +6,14 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from downup.errors import ArgumentError
+from downup.errors import ArgumentError, DataError
 from downup.prediction.session import Session
 from downup.prediction.sources import Image
-from downup.prediction.windows import Window, split
+from downup.prediction.windows import Window, windows_of
 
 DEFAULT_MEMORY = 2 << 30
 # Pixels kept along an axis of a window at most. Twice as many would read little less twice, but more is lost when
@@ -62,27 +63,41 @@ def choose_window(session: Session, image: Image, *, memory: int, extra: int = 0
 
     Raises:
         ArgumentError: not even the smallest windows fit; the message tells what would be enough.
+        DataError: the session can label this picture only as a whole, and that does not fit.
     """
-    stride = session.stride
 
-    def needed(steps: int) -> int:
-        parts = split(image.rows, image.columns, window=steps * stride, halo=session.halo, stride=stride)
-        taken = window_memory(session, image, parts, extra)
+    def needed(window: int) -> int:
+        taken = window_memory(session, image, windows_of(session, image.rows, image.columns, window), extra)
         return _held(session) + _RESERVE + taken
 
-    # In steps of the stride, from one up to the largest window or the whole picture.
-    low, high = 1, max(1, min(_LARGEST_WINDOW, max(image.rows, image.columns) + stride - 1) // stride)
-    if needed(high) <= memory:
+    whole = max(image.rows, image.columns)
+    if whole <= _LARGEST_WINDOW and needed(whole) <= memory:
+        return whole
+    try:
+        return _largest(session, image.name, needed, memory, min(_LARGEST_WINDOW, whole))
+    except DataError:
+        if needed(whole) <= memory:
+            return whole
+        raise
+
+
+def _largest(
+    session: Session, name: str, needed: Callable[[int], int], memory: int, most: int
+) -> int:
+    """The largest multiple of the session's stride that fits and is hardly more than `most`."""
+    stride = session.stride
+    low, high = 1, max(1, most // stride)
+    if needed(high * stride) <= memory:
         return high * stride
-    if (least := needed(low)) > memory:
+    if (least := needed(stride)) > memory:
         raise ArgumentError(
-            f"memory is {memory / 1e6:.0f} MB, but labelling {image.name} takes {least / 1e6:.0f} MB even in the "
+            f"memory is {memory / 1e6:.0f} MB, but labelling {name} takes {least / 1e6:.0f} MB even in the "
             f"smallest windows, of {stride} pixels with {session.halo} more on each side; "
             f"use --memory {-(-least // 10**6)}MB or more"
         )
     while low < high - 1:
         middle = (low + high) // 2
-        if needed(middle) <= memory:
+        if needed(middle * stride) <= memory:
             low = middle
         else:
             high = middle

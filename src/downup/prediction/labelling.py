@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ from downup.prediction.work import Work, work_path
 Progress = Callable[[int, int, str], None]
 """Called with how much is done, of how much, and the name of what was done last."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def label_image(
     window: int | None = None,
     model: str | PathLike[str] | None = None,
     resume: bool = False,
+    leave_mark: bool = False,
     progress: Progress | None = None,
 ) -> Labelled:
     """Label every pixel of a picture, whatever its size; the labels are those of the whole picture at once.
@@ -78,6 +80,7 @@ def label_image(
         window: pixels kept along an axis of a window; by default as many as `memory` allows.
         model: the file that the session runs: a resumed run must have the same.
         resume: go on where a run into `out` was stopped, if there was one.
+        leave_mark: keep a small `.NAME.downup`, by which a resumed run over many pictures passes this one over.
         progress: called after each window with (pixels done, pixels, name of the image).
 
     Raises:
@@ -107,27 +110,30 @@ def label_image(
                     "windows": len(windows),
                     "rows": image.rows,
                     "columns": image.columns,
-                    "halo": session.halo,
-                    "stride": session.stride,
+                    "halo": session.halo if len(windows) > 1 else 0,
+                    "stride": session.stride if len(windows) > 1 else 1,
                     "channels": channels,
                     "probabilities": list(probabilities),
                     "instruction_set": kernels.active_isa(),
                 },
             }
             todo = work.start(about, windows, 1 + len(chosen), resume)
-            stream(session, image, windows, todo, _writer(work, windows, todo, image.name, progress), chosen)
             paths = labelled_paths(out, probabilities)
+            done = Labelled(out, paths[1:], image.rows, image.columns, len(windows), len(windows) - len(todo))
+            if work.is_finished:
+                return done
+            stream(session, image, windows, todo, _writer(work, windows, todo, image.name, progress), chosen)
             for number, (path, layer) in enumerate(zip(paths, _layers(classes, probabilities), strict=True)):
-                write_layer(path, kind, layer, work.rows(number))
+                work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=work.rows(number)))
             if overlay is not None:
-                draw_overlay(Path(overlay), image, work.rows(0), classes, memory - memory_now())
-            work.remove()
+                rows, left = work.rows(0), memory - memory_now()
+                work.publish(Path(overlay), lambda path: draw_overlay(path, image, rows, classes, left))
+            work.finish(leave_mark)
     except OSError as error:
         raise _explained(error, image.name, out) from error
     finally:
         image.close()
-    resumed = len(windows) - len(todo)
-    return Labelled(out, paths[1:], image.rows, image.columns, len(windows), resumed)
+    return done
 
 
 def labelled_paths(out: Path, probabilities: Sequence[str]) -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from downup.prediction.session import Session
 from downup.prediction.sinks import labels_path, overlay_path
 from downup.prediction.sources import find_pictures
 from downup.prediction.windows import windows_of
+from downup.prediction.work import is_begun, work_path
 
 # Pixels kept along an axis of a window. Larger ones read less twice, smaller ones need less memory: at this
 # side one activation of 64 channels takes about 256 MB, more with the halo.
@@ -123,11 +125,13 @@ def label_folder(
         raise DataError(
             f"{out}: cannot make this folder ({error.strerror}); choose another for the labels"
         ) from error
+    outs = {path: labels_path(out, path, suffix) for path in found.pictures}
+    _refuse_begun(outs.values(), bool(options.get("resume")))
     windows_progress = options.pop("windows_progress", None)
     done: list[Path] = []
     failed = list(found.empty)
     for number, path in enumerate(found.pictures, start=1):
-        labels = labels_path(out, path, suffix)
+        labels = outs[path]
         try:
             label_image(
                 session,
@@ -137,6 +141,7 @@ def label_folder(
                 channels=channels,
                 overlay=overlay_path(out, path) if overlay else None,
                 progress=windows_progress,
+                leave_mark=True,
                 **options,
             )
             done.append(labels)
@@ -146,6 +151,9 @@ def label_folder(
             failed.append((path, _naming(path, "not enough memory; use a smaller window")))
         if progress is not None:
             progress(number, len(found.pictures), path.name)
+    if not any(is_begun(labels) for labels in outs.values() if labels not in done):
+        for labels in done:
+            shutil.rmtree(work_path(labels))
     return Outcome(tuple(done), tuple(failed))
 
 
@@ -184,6 +192,15 @@ def _refuse_collisions(
                     f"{path}: the labels of {picture.name} would overwrite this picture; "
                     "write them into another folder"
                 )
+
+
+def _refuse_begun(outs: Iterable[Path], resume: bool) -> None:
+    begun = [] if resume else [labels for labels in outs if is_begun(labels)]
+    if begun:
+        raise DataError(
+            f"{begun[0]}: was begun by a run that was stopped, as were {len(begun) - 1} more; "
+            f"go on with --resume, or remove {work_path(begun[0])} and the like to begin anew"
+        )
 
 
 def _naming(path: Path, message: str) -> str:

@@ -37,11 +37,12 @@ class Manifest:
         self._synced = monotonic()
         self.about: dict[str, Any] | None = None
         self.done: dict[int, list[int]] = {}
+        self.is_finished = False
         self._load()
 
     def begin(self, about: Mapping[str, Any]) -> None:
         """Write down what is made from what, forgetting whatever stood there."""
-        self.about, self.done = dict(about), {}
+        self.about, self.done, self.is_finished = dict(about), {}, False
         os.ftruncate(self._descriptor, 0)
         self._add({"manifest": _VERSION, **about})
         self.sync()
@@ -51,6 +52,11 @@ class Manifest:
         self.done[window] = list(checksums)
         self._add({"window": window, "crc32": list(checksums)})
         return monotonic() - self._synced > _SYNC_SECONDS
+
+    def finish(self) -> None:
+        """Note that the results are written."""
+        self._add({"finished": True})
+        self.sync()
 
     def sync(self) -> None:
         """Wait until all lines are on the disk."""
@@ -115,7 +121,8 @@ class Manifest:
                 f"remove {self.path.parent} to begin anew"
             )
         self.about = head
-        self.done = {line["window"]: line["crc32"] for line in lines[1:]}
+        self.done = {line["window"]: line["crc32"] for line in lines[1:] if "window" in line}
+        self.is_finished = lines[-1].get("finished", False)
 
 
 def _plain(value: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from downup.errors import DataError
+from downup.files import move_file
 from downup.prediction.budget import ROWS_AT_ONCE
 from downup.prediction.manifest import Manifest
 from downup.prediction.sinks import Rows
@@ -46,6 +47,11 @@ class Work:
         return len(self._manifest.done)
 
     @property
+    def is_finished(self) -> bool:
+        """Whether the results are written, and this folder is left as a mark of it."""
+        return self._manifest.is_finished and self._out.exists()
+
+    @property
     def window(self) -> int | None:
         """The side of the windows that are done, or None if there are none."""
         about = self._manifest.about
@@ -77,6 +83,8 @@ class Work:
         if self.done:
             self._manifest.check(about)
         self._windows = windows
+        if self.is_finished:
+            return []
         self._files = [WorkFile(self.path / f"layer{layer}.bytes", windows) for layer in range(layers)]
         if not self.done:
             self._manifest.begin(about)
@@ -99,10 +107,30 @@ class Work:
         file = self._files[layer]
         return Rows(file.rows, file.columns, file.read_rows, ROWS_AT_ONCE)
 
-    def remove(self) -> None:
-        """Remove the folder: its results stand elsewhere."""
-        self.close()
-        shutil.rmtree(self.path)
+    def publish(self, path: Path, write: Callable[[Path], object]) -> None:
+        """Let `write(path in this folder)` make a result, and put it at `path` in one step.
+
+        Whenever the process or the machine stops, `path` is the old file or the new one, whole, and nothing else is
+        left beside it.
+        """
+        written = self.path / f"result{path.suffix}"
+        write(written)
+        move_file(written, path)
+
+    def finish(self, leave_mark: bool) -> None:
+        """Remove what the results were written from.
+
+        leave_mark: keep the manifest, so that a resumed run over many pictures passes this one over.
+        """
+        if not leave_mark:
+            self.close()
+            shutil.rmtree(self.path)
+            return
+        self._manifest.finish()
+        for file in self._files:
+            file.close()
+            file.path.unlink()
+        self._files = []
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -141,6 +169,12 @@ class Work:
                 f"{self._out}: its labels take {needed / 1e6:.4g} MB on the way, but {free / 1e6:.4g} MB are free "
                 "on the disk; free some, or choose another place"
             )
+
+
+def is_begun(out: Path) -> bool:
+    """Whether there is any work of an output that is not to be thrown away unasked."""
+    manifest = work_path(out) / _MANIFEST
+    return manifest.exists() and manifest.read_bytes().count(b"\n") > 1
 
 
 def work_path(out: Path) -> Path:

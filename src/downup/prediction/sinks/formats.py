@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from downup.errors import ArgumentError
-from downup.files import replace_file
 from downup.prediction.sinks.layer import Layer, Rows
 from downup.prediction.sinks.npy import write_npy
 from downup.prediction.sinks.png import write_png
@@ -29,7 +28,7 @@ def format_of(path: Path) -> str | None:
 
 
 def write_layer(path: Path, kind: str, layer: Layer, rows: Rows, tags: Sequence[Any] = ()) -> None:
-    """Write a result; an old one there stays whole until the new one takes its place.
+    """Write a result.
 
     Args:
         path: the file.
@@ -43,10 +42,10 @@ def write_layer(path: Path, kind: str, layer: Layer, rows: Rows, tags: Sequence[
         OSError: it cannot be written.
     """
     if kind == "png":
-        replace_file(path, lambda beside: write_png(beside, layer, rows))
+        write_png(path, layer, rows)
     elif kind == "tiff":
-        replace_file(path, lambda beside: write_tiff(beside, layer, rows, tags))
+        write_tiff(path, layer, rows, tags)
     elif kind == "npy":
-        replace_file(path, lambda beside: write_npy(beside, layer, rows))
+        write_npy(path, layer, rows)
     else:
         raise ArgumentError(f"format is {kind!r}; use one of {', '.join(FORMATS)}")
