@@ -81,9 +81,7 @@ def choose_window(session: Session, image: Image, *, memory: int, extra: int = 0
         raise
 
 
-def _largest(
-    session: Session, name: str, needed: Callable[[int], int], memory: int, most: int
-) -> int:
+def _largest(session: Session, name: str, needed: Callable[[int], int], memory: int, most: int) -> int:
     """The largest multiple of the session's stride that fits and is hardly more than `most`."""
     stride = session.stride
     low, high = 1, max(1, most // stride)
