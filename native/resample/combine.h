@@ -155,5 +155,15 @@ DU_INLINE void combine_window(const T* from, int64_t down, int64_t right, const 
   for (; i < count; ++i) combine_window_vectors<T, kExact, 1, 1>(from + i, down, right, rows, columns, to + i);
 }
 
+// A run of elements as they are.
+template <class T, Storing kStoring>
+DU_INLINE void copy_run(const T* from, int64_t count, T* to) {
+  using Bytes = Vector<uint8_t, kVectorBytes>;
+  constexpr int64_t kTogether = kVectorBytes / static_cast<int64_t>(sizeof(T));
+  int64_t i = 0;
+  for (; i + kTogether <= count; i += kTogether) kStoring == kStreamed ? stream_as(to + i, load_as<Bytes>(from + i)) : store_as(to + i, load_as<Bytes>(from + i));
+  if (i < count) __builtin_memcpy(to + i, from + i, static_cast<uint64_t>(count - i) * sizeof(T));
+}
+
 }  // namespace DU_ISA
 }  // namespace downup

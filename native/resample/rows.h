@@ -65,6 +65,7 @@ struct Tables {
   using Scalar = typename Arithmetic<T>::Scalar;
   WeightedTaps<Scalar> rows, columns;
   int32_t *first, *last;  // [columns out]
+  bool copies_columns = true;  // each as it is
 
   static int64_t bytes(const ResampleCall& call) {
     return (call.rows->count + call.columns->count) * static_cast<int64_t>(sizeof(Scalar)) + call.columns->out * static_cast<int64_t>(2 * sizeof(int32_t)) + 64;
@@ -75,6 +76,7 @@ struct Tables {
     last = first + call.columns->out;
     for (int64_t x = 0; x < call.columns->out; ++x) {
       const TapList<Scalar> taps = columns.of(x);
+      copies_columns &= is_one_sample(taps);
       first[x] = taps.count ? taps.index[0] : 0;
       last[x] = first[x] - (taps.count == 0);
       for (int64_t k = 1; k < taps.count; ++k) {
@@ -95,19 +97,20 @@ void channel_row(const ResampleCall& call, const Tables<T>& tables, const Plane<
   rows.divisor = 1;
   T* out = plane.out + row * call.out_strides[2];
   const int64_t held = kLine / inner;
-  // Short elements are copied as they are: to compute with them they would have to be widened first.
-  const bool is_copied = is_one_sample(rows);
+  constexpr Storing kStoring = kStreams ? kStreamed : kExact;
+  // Copied as they are: to look at each pixel's taps takes twice as long, and short elements would have to be widened first.
+  if (is_one_sample(rows) && row_divisor == 1 && tables.copies_columns) {
+    const T* from = plane.in + rows.index[0] * call.in_strides[2];
+    for (int64_t x = 0; x < call.columns->out; ++x) copy_run<T, kStoring>(from + call.columns->index[x] * call.in_strides[3], inner, out + x * call.out_strides[3]);
+    return;
+  }
   int64_t begin = 0, end = 0;  // the pixels in the line
   for (int64_t x = 0; x < call.columns->out; ++x) {
     TapList<Scalar> columns = tables.columns.of(x);
     columns.divisor *= row_divisor;
     T* to = out + x * call.out_strides[3];
-    if (sizeof(T) <= 2 && is_copied && is_one_sample(columns)) {
-      __builtin_memcpy(to, plane.in + rows.index[0] * call.in_strides[2] + columns.index[0] * call.in_strides[3], static_cast<uint64_t>(inner) * sizeof(T));
-      continue;
-    }
     if (is_window_quick(call, rows, columns)) {
-      combine_window<T, kStreams ? kStreamed : kExact>(plane.in, call.in_strides[2], call.in_strides[3], rows, columns, inner, to);
+      combine_window<T, kStoring>(plane.in, call.in_strides[2], call.in_strides[3], rows, columns, inner, to);
       continue;
     }
     const int64_t first = tables.first[x], last = tables.last[x] + 1;
@@ -120,7 +123,7 @@ void channel_row(const ResampleCall& call, const Tables<T>& tables, const Plane<
       end = smaller(first + held, call.columns->in);
       combine_rows<T>(call, plane.in, rows, begin, end, inner, line);
     }
-    combine<Scalar, T, kNearby, kStreams ? kStreamed : kExact>(line - begin * inner, inner, columns, inner, to);
+    combine<Scalar, T, kNearby, kStoring>(line - begin * inner, inner, columns, inner, to);
   }
 }
 
