@@ -34,6 +34,12 @@ constexpr int64_t kVectorBytes = 16;
 DU_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 DU_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
+// A number that is known when a step is compiled; of this instruction set's own, as everything here.
+template <int64_t kNumber>
+struct Known {
+  constexpr int64_t operator()() const { return kNumber; }
+};
+
 struct bfloat16 {
   uint16_t bits;
 };

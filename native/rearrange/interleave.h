@@ -11,12 +11,6 @@
 namespace downup {
 namespace DU_ISA {
 
-// A number that is known when a step is compiled; of this instruction set's own, as everything here.
-template <int64_t kNumber>
-struct Known {
-  constexpr int64_t operator()() const { return kNumber; }
-};
-
 template <int64_t kCount, class F>
 DU_INLINE void unrolled(F&& f) {
   [&]<int64_t... i>(std::integer_sequence<int64_t, i...>) DU_STEP {

@@ -6,6 +6,7 @@
 #include "by_sample.h"
 #include "codes.h"
 #include "later.h"
+#include "tiles.h"
 #include "to_plane.h"
 #include "to_samples.h"
 
@@ -51,7 +52,7 @@ void take(const SelectCall& call, int64_t threads) {
 
 template <class T>
 void add_back(const SelectCall& call, int64_t threads) {
-  if (to_plane_in_vectors<T, true>(call, threads)) return;
+  if (to_tiles<T, true>(call, threads) || to_plane_in_vectors<T, true>(call, threads)) return;
   if (sizeof(T) > 2 || !call.overlaps) return scatter_codes<T, true>(call, threads);
   if (call.rows.in <= kMostSums && call.columns.in <= kMostSums / call.rows.in) return scatter_sums<T>(call, threads);
   if constexpr (sizeof(T) == 2) scatter_sums_in_place<uint8_t>(call, threads);
@@ -59,7 +60,7 @@ void add_back(const SelectCall& call, int64_t threads) {
 
 template <class T>
 void put_back(const SelectCall& call, int64_t threads) {
-  if (!to_plane_in_vectors<T, false>(call, threads)) scatter_codes<T, false>(call, threads);
+  if (!to_tiles<T, false>(call, threads) && !to_plane_in_vectors<T, false>(call, threads)) scatter_codes<T, false>(call, threads);
 }
 
 template <class T>
