@@ -111,16 +111,16 @@ bool clear_together(const SelectCall& call, int64_t threads) {
   return true;
 }
 
-// The plane is cleared, then each sample is added at its position in its own window, or put at one anywhere.
-template <class T, bool kAdds>
+// The plane is cleared, then each sample is added at its position in its own window, or put: at a flat one anywhere.
+template <class T, class P, bool kAdds>
 int64_t scatter(const SelectCall& call, int64_t threads) {
-  const Places<int64_t, kAdds> places(call, call.plane_strides[2], call.plane_strides[3]);
+  const Places<P, kAdds> places(call, call.plane_strides[2], call.plane_strides[3]);
   const bool is_cleared = clear_together<T>(call, threads);
   int64_t total = 0;
   for_each_plane(call, threads, [&](int64_t n, int64_t c) {
     T* plane = plane_at<T>(call, n, c);
     if (!is_cleared) clear_rows(call, plane, 0, call.rows.in);
-    const int64_t found = for_each_sample<T, int64_t, true>(call, places, n, c, [=](const T* sample, int64_t way) {
+    const int64_t found = for_each_sample<T, P, true>(call, places, n, c, [=](const T* sample, int64_t way) {
       if (way != kOutside) put_sample<T, kAdds>(plane + way, sample);
     });
     __atomic_fetch_add(&total, found, __ATOMIC_RELAXED);

@@ -50,8 +50,12 @@ void take(const SelectCall& call, int64_t threads) {
   gather_codes<T>(call, threads);
 }
 
+// Whether to look at each tap of a window, as vectors of channels do, takes longer than to put its samples.
+bool has_many_taps(const SelectCall& call) { return call.plane_strides[1] == 1 && call.channels > 1 && call.rows.size * call.columns.size >= 64; }
+
 template <class T>
 void add_back(const SelectCall& call, int64_t threads) {
+  if ((sizeof(T) > 2 || !call.overlaps) && has_many_taps(call)) return static_cast<void>(scatter<T, uint8_t, true>(call, threads));
   if (to_tiles<T, true>(call, threads) || to_plane_in_vectors<T, true>(call, threads)) return;
   if (sizeof(T) > 2 || !call.overlaps) return scatter_codes<T, true>(call, threads);
   if (call.rows.in <= kMostSums && call.columns.in <= kMostSums / call.rows.in) return scatter_sums<T>(call, threads);
@@ -60,6 +64,7 @@ void add_back(const SelectCall& call, int64_t threads) {
 
 template <class T>
 void put_back(const SelectCall& call, int64_t threads) {
+  if (has_many_taps(call)) return static_cast<void>(scatter<T, uint8_t, false>(call, threads));
   if (!to_tiles<T, false>(call, threads) && !to_plane_in_vectors<T, false>(call, threads)) scatter_codes<T, false>(call, threads);
 }
 
@@ -68,7 +73,7 @@ int64_t far_add_back(const SelectCall& call, int64_t threads) {
   if constexpr (sizeof(T) == 2) {
     if (call.overlaps) return scatter_sums_in_place<int64_t>(call, threads);
   }
-  return scatter<T, true>(call, threads);
+  return scatter<T, int64_t, true>(call, threads);
 }
 
 template <class T>
@@ -81,7 +86,7 @@ int64_t gather_kept_of(const SelectCall& call, PositionForm form, uint8_t* seen,
 
 template <class T>
 constexpr SelectKernels kernels_of() {
-  return {max<T>, to_codes_of, keep_last, take<T>, add_back<T>, put_back<T>, far_take<T>, far_add_back<T>, scatter<T, false>, gather_kept_of<T>};
+  return {max<T>, to_codes_of, keep_last, take<T>, add_back<T>, put_back<T>, far_take<T>, far_add_back<T>, scatter<T, int64_t, false>, gather_kept_of<T>};
 }
 
 }  // namespace
