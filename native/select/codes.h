@@ -81,15 +81,30 @@ class Coder<uint8_t> {
       }
       return good;
     }
-    __builtin_memcpy(codes, from, static_cast<uint64_t>(count));
-    forget_memory();
     const uint8_t low = static_cast<uint8_t>(first_row * columns_), last = static_cast<uint8_t>(allowed.rows * columns_ - 1);
-    uint8_t is_bad = 0;
-    for (int64_t i = 0; i < count; ++i) is_bad |= static_cast<uint8_t>(codes[i] - low) > last;
+    const bool is_bad = count < kVectorBytes ? copy_run<16>(from, codes, count, low, last) : copy_run<kVectorBytes>(from, codes, count, low, last);
     good = count;
     for (int64_t i = 0; is_bad && i < count; ++i) good -= static_cast<uint8_t>(codes[i] - low) > last;
     for (int64_t i = 0; tap_columns_ != columns_ && i < count; ++i) codes[i] = recoded_[codes[i]];
     return good;
+  }
+
+  // At least one vector of codes as they are; the last one repeats some. Whether any is not from `low` up to `low + last`.
+  template <int64_t kBytes>
+  static DU_INLINE bool copy_run(const uint8_t* from, uint8_t* codes, int64_t count, uint8_t low, uint8_t last) {
+    using Bytes = Vector<uint8_t, kBytes>;
+    auto is_bad = Bytes{} > Bytes{};
+    for (int64_t i = 0; i < count; i += kBytes) {
+      const int64_t at = smaller(i, count - kBytes);
+      const Bytes code = load_as<Bytes>(from + at);
+      forget_memory();
+      is_bad |= (code - low) > last;
+      store_as(codes + at, code);
+    }
+    const auto halves = bit_cast<Vector<uint64_t, kBytes / 8>>(is_bad);
+    uint64_t any = 0;
+    for (int64_t i = 0; i < kBytes / 8; ++i) any |= halves[i];
+    return any;
   }
 
   // What each window of a plane allows: a bit for every code. Only for windows of at most 64 taps.
@@ -126,11 +141,9 @@ class Coder<int64_t> {
   DU_INLINE int64_t run(const int64_t* from, uint8_t* codes, int64_t count, const Allowed& allowed, int64_t step) const {
     int64_t good = 0, i = 0;
     if (by_row_.is_quick && right_ == 1 && count >= kLanes) {
-      Lanes origin, lane, found{};
-      for (int64_t k = 0; k < kLanes; ++k) {
-        lane[k] = static_cast<uint64_t>(k);
-        origin[k] = static_cast<uint64_t>(allowed.first_place + k * step);
-      }
+      Lanes lane, found{};
+      for (int64_t k = 0; k < kLanes; ++k) lane[k] = static_cast<uint64_t>(k);
+      Lanes origin = lane * static_cast<uint64_t>(step) + static_cast<uint64_t>(allowed.first_place);
       const Lanes rows = Lanes{} + static_cast<uint64_t>(allowed.rows), columns = Lanes{} + static_cast<uint64_t>(allowed.columns);
       const Lanes first = Lanes{} + static_cast<uint64_t>(first_code(allowed));
       // The last vector comes first: what others share with it is read again, and only what was read last is counted and kept.
@@ -183,7 +196,7 @@ class Coder<int64_t> {
     return total;
   }
 
-  // A negative way is a huge one, and the row that it seems to be in is none.
+  // A negative way is a huge one. Of a bad position any code is written.
   DU_INLINE Lanes several(const int64_t* from, uint8_t* codes, const Lanes& origin, const Lanes& rows, const Lanes& columns, const Lanes& first) const {
     const Lanes position = load_as<Lanes>(from);
     forget_memory();
@@ -192,8 +205,8 @@ class Coder<int64_t> {
     const Lanes down = Lanes{} + static_cast<uint64_t>(down_);
     const Lanes tap_row = multiply_halves<kLanes>(way, Lanes{} + by_row_.factor) >> 32, tap_column = way - multiply_halves<kLanes>(tap_row, down);
     const Lanes limit = multiply_halves<kLanes>(rows, down);
-    const Lanes is_good = bit_cast<Lanes>((way < limit) & (tap_row < rows) & (tap_column < columns));
-    const Lanes code = (multiply_halves<kLanes>(tap_row, Lanes{} + static_cast<uint64_t>(tap_columns_)) + tap_column + first) & is_good;
+    const Lanes is_good = bit_cast<Lanes>((way < limit) & (tap_column < columns));
+    const Lanes code = multiply_halves<kLanes>(tap_row, Lanes{} + static_cast<uint64_t>(tap_columns_)) + tap_column + first;
     store_as(codes, resize_lanes<uint8_t, kLanes, uint64_t>(code));
     return bit_cast<Lanes>(-bit_cast<Vector<int64_t, kLanes>>(is_good));
   }
