@@ -322,6 +322,11 @@ def test_rows_of_alike_windows_equal_the_sums_written_out_on_any_instruction_set
         taps.binomial_taps(columns, 4, 3),
         taps.window_taps(columns, Window((3, 3), (2, 2), (1, 1), (1, 1)), 1, "padded"),
         taps.window_taps(columns, Window((2, 2), (5, 5)), 1, "padded"),
+        # Each window has one tap on the image. Of even columns, the last one's other tap lies behind the padding: its sum is
+        # divided by 1, not by 2.
+        taps.window_taps(
+            columns, Window((1, 2), (1, 2), (0, 0), (0, 998), (1, 1000), ceil_mode=True), 1, "padded"
+        ),
         *(taps.sampled_taps(columns, n, "linear") for n in (2 * columns, 4 * columns, columns // 2)),
         taps.sampled_taps(columns, 2 * columns, "nearest"),
         taps.sampled_taps(columns, columns * 3 // 2, "cubic"),
