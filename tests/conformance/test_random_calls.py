@@ -64,6 +64,12 @@ DIFFERENCES = (
     Difference(
         ("interpolate",),
         "torch",
+        lambda call, refusal: call.x.dtype is torch.uint8 and "unpacked_output" in str(refusal),
+        "`interpolate` of three channels of bytes to one pixel",
+    ),
+    Difference(
+        ("interpolate",),
+        "torch",
         lambda call, refusal: call.arguments.get("size") == (3,),
         "`interpolate` to a `size` of one number in a tuple",
     ),
