@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from downup.cli.console import fail, keep_memory, output, say, say_error
 from downup.cli.labelling import labeller_of
 from downup.cli.pixels_bar import pixels_bar
+from downup.errors import ArgumentError, DataError
 
-_RESULT, _MACHINE = "Results", "Machine"
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from downup.prediction.cluster import Cluster
+
+_RESULT, _MACHINE, _CLUSTER = "Results", "Machine", "Cluster"
 
 
 def predict(
@@ -72,6 +79,23 @@ def predict(
         int | None,
         typer.Option(min=1, help="CPU threads.", show_default="all", rich_help_panel=_MACHINE),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|auto|HOST:PORT",
+            help="Label on a Ray cluster: processes of this machine, the cluster it belongs to, or another.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that label, each with --threads of its machine.",
+            show_default="one for each machine",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
 ) -> None:
     """Label pictures of any size: for each, a file of the same size and stem.
 
@@ -89,9 +113,14 @@ def predict(
     made = labeller_of(network, "predict", device, threads)
     options |= {"classes": made.classes, "channels": made.channels, "model": made.file}
     console = output()
+    if cluster is None and workers is not None:
+        raise ArgumentError(f"workers is {workers}, but labels are made here; add --cluster local")
+    if cluster is not None and made.file.suffix != ".onnx":
+        raise DataError(f"{network}: has no model.onnx, which workers need; write one with downup export")
     is_file = len(pictures) == 1 and not pictures[0].is_dir() and format_of(out) is not None
     try:
-        with pixels_bar(console) as progress:
+        with _machines(cluster, workers, threads, console) as machines, pixels_bar(console) as progress:
+            options["cluster"] = machines
             if is_file and not out.is_dir():
                 shown = out.with_name(f"{out.stem}_overlay.jpg") if overlay else None
                 label_image(made.session, pictures[0], out, overlay=shown, progress=progress, **options)
@@ -115,3 +144,13 @@ def predict(
         say_error(message)
     if failed:
         raise typer.Exit(1)
+
+
+def _machines(
+    cluster: str | None, workers: int | None, threads: int | None, console: Console
+) -> AbstractContextManager[Cluster | None]:
+    if cluster is None:
+        return nullcontext()
+    from downup.prediction.cluster import Cluster
+
+    return Cluster(cluster, workers, threads, tell=lambda words: say(console, words, "yellow"))

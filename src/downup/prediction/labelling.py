@@ -8,22 +8,25 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from downup import kernels
 from downup.data.colors import ClassInfo, flat_palette
 from downup.errors import ArgumentError, DataError
 from downup.prediction.budget import DEFAULT_MEMORY, choose_window, memory_now
+from downup.prediction.cluster import Cluster, Task
 from downup.prediction.session import Session
 from downup.prediction.sinks import FORMATS, Layer, draw_overlay, format_of, write_layer
 from downup.prediction.sources import Sliceable, open_image
 from downup.prediction.sources.fingerprint import file_sha256
-from downup.prediction.streaming import Values, stream
+from downup.prediction.streaming import stream
 from downup.prediction.windows import Window, windows_of
 from downup.prediction.work import Work, work_path
 
 Progress = Callable[[int, int, str], None]
 """Called with how much is done, of how much, and the name of what was done last."""
+
+Kept = TypeVar("Kept")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -62,6 +65,7 @@ def label_image(
     model: str | PathLike[str] | None = None,
     resume: bool = False,
     leave_mark: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> Labelled:
     """Label every pixel of a picture, whatever its size; the labels are those of the whole picture at once.
@@ -81,6 +85,8 @@ def label_image(
         model: the file that the session runs: a resumed run must have the same.
         resume: go on where a run into `out` was stopped, if there was one.
         leave_mark: keep a small `.NAME.downup`, by which a resumed run over many pictures passes this one over.
+        cluster: the machines that label; by default this process does. It needs `model`, an ONNX file, and all files on a
+            disk that the machines share.
         progress: called after each window with (pixels done, pixels, name of the image).
 
     Raises:
@@ -122,7 +128,13 @@ def label_image(
             done = Labelled(out, paths[1:], image.rows, image.columns, len(windows), len(windows) - len(todo))
             if work.is_finished:
                 return done
-            stream(session, image, windows, todo, _writer(work, windows, todo, image.name, progress), chosen)
+            tell = _Telling(windows, todo, image.name, progress)
+            if cluster is None:
+                stream(session, image, windows, todo, tell.after(work.write), chosen)
+            else:
+                files = _files(source, model)
+                task = Task(*files, work.layers, windows, channels, tuple(chosen), memory, cluster.threads)
+                cluster.label(task, todo, tell.after(work.note))
             for number, (path, layer) in enumerate(zip(paths, _layers(classes, probabilities), strict=True)):
                 work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=work.rows(number)))
             if overlay is not None:
@@ -161,21 +173,39 @@ def _layers(classes: Sequence[ClassInfo], probabilities: Sequence[str]) -> list[
     return [labels, *(Layer(f"probability of {name}, 255 for 1") for name in probabilities)]
 
 
-def _writer(
-    work: Work, windows: Sequence[Window], todo: Sequence[int], name: str, progress: Progress | None
-) -> Callable[[int, Values], None]:
-    """What keeps a window and tells of it."""
-    total = sum(map(_pixels, windows))
-    done = total - sum(_pixels(windows[number]) for number in todo)
+class _Telling:
+    """Tells how many pixels are done, after each window that is kept."""
 
-    def write(number: int, values: Values) -> None:
-        nonlocal done
-        work.write(number, values)
-        done += _pixels(windows[number])
-        if progress is not None:
-            progress(done, total, name)
+    def __init__(
+        self, windows: Sequence[Window], todo: Sequence[int], name: str, progress: Progress | None
+    ) -> None:
+        self._windows, self._name, self._progress = windows, name, progress
+        self._total = sum(map(_pixels, windows))
+        self._done = self._total - sum(_pixels(windows[number]) for number in todo)
 
-    return write
+    def after(self, keep: Callable[[int, Kept], None]) -> Callable[[int, Kept], None]:
+        """The same as `keep`, and tell."""
+
+        def kept(number: int, values: Kept) -> None:
+            keep(number, values)
+            self._done += _pixels(self._windows[number])
+            if self._progress is not None:
+                self._progress(self._done, self._total, self._name)
+
+        return kept
+
+
+def _files(source: str | PathLike[str] | Sliceable, model: str | PathLike[str] | None) -> tuple[Path, Path]:
+    """The model and the picture, as workers find them.
+
+    Raises:
+        ArgumentError: one of them is no file, which other processes could open.
+    """
+    if not isinstance(source, (str, PathLike)):
+        raise ArgumentError(f"source is of type {type(source).__name__}; a cluster labels files")
+    if model is None:
+        raise ArgumentError("model is None; a cluster needs the ONNX file that the session runs")
+    return Path(model).resolve(), Path(source).resolve()
 
 
 def _pixels(window: Window) -> int:

@@ -17,6 +17,19 @@ Values = tuple[NDArray[np.uint8], ...]
 """What a window gives: its labels, then the probabilities of chosen classes; only pixels that are kept."""
 
 
+def read_window(image: Image, window: Window) -> NDArray[np.uint8]:
+    """The pixels that a window is labelled from, uint8 [rows, columns, channels].
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    rows, columns = window.rows, window.columns
+    try:
+        return image.read(slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+    except OSError as error:
+        raise DataError(f"{image.name}: cannot be read ({error.strerror or error})") from error
+
+
 def window_values(
     session: Session, pixels: NDArray[np.uint8], window: Window, chosen: Sequence[int] = ()
 ) -> Values:
@@ -62,11 +75,7 @@ def stream(
     """
 
     def read(number: int) -> NDArray[np.uint8]:
-        rows, columns = windows[number].rows, windows[number].columns
-        try:
-            return image.read(slice(rows.start, rows.stop), slice(columns.start, columns.stop))
-        except OSError as error:
-            raise DataError(f"{image.name}: cannot be read ({error.strerror or error})") from error
+        return read_window(image, windows[number])
 
     # The largest first: memory is then as large as it will ever be, or its lack shows at once. A session that meets
     # ever larger windows may leave holes that it cannot fill.

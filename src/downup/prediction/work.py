@@ -82,6 +82,10 @@ class Work:
             )
         if self.done:
             self._manifest.check(about)
+        else:
+            # Files of their own, in case workers of a run that was stopped still write into the old ones.
+            for old in self.path.glob("layer*.bytes"):
+                old.unlink()
         self._windows = windows
         if self.is_finished:
             return []
@@ -96,7 +100,27 @@ class Work:
 
     def write(self, number: int, values: Values) -> None:
         """Keep the values of a window."""
-        checksums = [file.write(number, part) for file, part in zip(self._files, values, strict=True)]
+        self._add(number, [file.write(number, part) for file, part in zip(self._files, values, strict=True)])
+
+    def note(self, number: int, checksums: Sequence[int]) -> None:
+        """Take note of a window that another process wrote into `layers`.
+
+        Raises:
+            DataError: what stands there is something else.
+        """
+        if list(checksums) != [file.checksum(number) for file in self._files]:
+            raise DataError(
+                f"{self.path}: window {number} is not what a worker wrote there; the folder must be on a disk that all "
+                "machines share"
+            )
+        self._add(number, checksums)
+
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """The files that windows are written into."""
+        return tuple(file.path for file in self._files)
+
+    def _add(self, number: int, checksums: Sequence[int]) -> None:
         if self._manifest.add(number, checksums):
             for file in self._files:
                 file.sync()
