@@ -10,7 +10,7 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/* nati
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt scikit-build-core cmake ninja
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[train,keras,tensorboard,bench,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[train,keras,tensorboard,bench,images,cluster,dev]'
 	touch $@
 
 demo: $(READY)
