@@ -15,6 +15,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "src" / "downup"
 # From the top down; a room imports those of lower floors, and itself.
 FLOORS = (
     ("cli", "__main__"),
+    ("explorer",),
     ("loading",),
     ("training", "keras"),
     ("prediction",),  # a training run is scored by the loop that labels pictures
@@ -40,6 +41,7 @@ WITHOUT_TORCH = (
     "downup.engine",
     "downup.evaluation",
     "downup.graph",
+    "downup.explorer",
     "downup.prediction",
     "downup.training.run_folder",
     "downup.cli",

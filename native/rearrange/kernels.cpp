@@ -216,8 +216,12 @@ void rearrange(const RearrangePlan& plan, int64_t threads) {
 }  // namespace
 
 extern const RearrangeKernel rearrange_kernels[kElementSizes];
+#if defined(DU_FLOAT32_ALONE)
+const RearrangeKernel rearrange_kernels[kElementSizes] = {nullptr, nullptr, rearrange<uint32_t>, rearrange<uint64_t>};
+#else
 const RearrangeKernel rearrange_kernels[kElementSizes] = {rearrange<uint8_t>, rearrange<uint16_t>, rearrange<uint32_t>,
                                                           rearrange<uint64_t>};
+#endif
 
 }  // namespace DU_ISA
 }  // namespace downup

@@ -153,7 +153,11 @@ constexpr ResampleKernel kernel_of() {
 }  // namespace
 
 extern const ResampleKernel resample_kernels[kResampledTypes];
+#if defined(DU_FLOAT32_ALONE)
+const ResampleKernel resample_kernels[kResampledTypes] = {kernel_of<float>()};
+#else
 const ResampleKernel resample_kernels[kResampledTypes] = {kernel_of<float>(), kernel_of<double>(), kernel_of<bfloat16>(), kernel_of<uint8_t>()};
+#endif
 
 }  // namespace DU_ISA
 }  // namespace downup

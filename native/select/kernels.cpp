@@ -92,7 +92,11 @@ constexpr SelectKernels kernels_of() {
 }  // namespace
 
 extern const SelectKernels select_kernels[kElementTypes];
+#if defined(DU_FLOAT32_ALONE)
+const SelectKernels select_kernels[kElementTypes] = {kernels_of<float>()};
+#else
 const SelectKernels select_kernels[kElementTypes] = {kernels_of<float>(), kernels_of<double>(), kernels_of<bfloat16>()};
+#endif
 
 }  // namespace DU_ISA
 }  // namespace downup

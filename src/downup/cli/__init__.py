@@ -12,6 +12,7 @@ from downup.cli.check import check
 from downup.cli.console import Commands
 from downup.cli.demo import demo
 from downup.cli.evaluate import evaluate
+from downup.cli.explore import explore
 from downup.cli.export import export
 from downup.cli.inspect import inspect
 from downup.cli.ops import ops
@@ -48,7 +49,7 @@ def _options(
     pass
 
 
-for command in (check, train, evaluate, predict, export, inspect, bench, optimize, demo, ops):
+for command in (check, train, evaluate, predict, export, inspect, bench, optimize, demo, ops, explore):
     app.command()(command)
 
 

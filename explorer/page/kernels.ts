@@ -1,0 +1,328 @@
+// The door to the kernels: native/downup.h, compiled to WebAssembly.
+import { planes, type Planes, type Size } from "./planes";
+import { Taps, type SamplingRule } from "./taps";
+
+const FLOAT32 = 0, UINT8 = 3, INT64 = 4;
+const ORDERS = { CRD: 0, DCR: 1 } as const;
+const DIRECT = 1;
+
+export type Order = keyof typeof ORDERS;
+
+/** A sliding window, or, if adaptive, windows that share the picture; see du_window. Pairs are rows, columns. */
+export interface Window {
+  size: Size;
+  stride: Size;
+  before: Size;
+  after: Size;
+  dilation: Size;
+  ceil?: boolean;
+  adaptive?: boolean;
+}
+
+export interface Convolution {
+  filters: number;
+  groups: number;
+  window: Window;
+  outputPadding: Size;
+  transposed: boolean;
+}
+
+interface Exports {
+  memory: WebAssembly.Memory;
+  _initialize(): void;
+  malloc(bytes: number): number;
+  free(pointer: number): void;
+  [name: string]: unknown;
+}
+
+/** Why a call was refused, in a sentence for the reader. */
+export class Refusal extends Error {}
+
+/** Memory borrowed for one call. */
+class Borrowed {
+  private blocks: number[] = [];
+  constructor(private exports: Exports) {}
+
+  bytes(count: number): number {
+    const pointer = this.exports.malloc(Math.max(count, 8));
+    if (!pointer) throw new Refusal(`The browser has no memory for ${count} bytes more; use a smaller picture.`);
+    this.blocks.push(pointer);
+    return pointer;
+  }
+
+  floats(values: Float32Array): number {
+    const pointer = this.bytes(4 * values.length);
+    new Float32Array(this.exports.memory.buffer, pointer, values.length).set(values);
+    return pointer;
+  }
+
+  longs(values: ArrayLike<number>): number {
+    const pointer = this.bytes(8 * values.length);
+    const to = new Int32Array(this.exports.memory.buffer, pointer, 2 * values.length);
+    for (let i = 0; i < values.length; i++) {
+      to[2 * i] = values[i]!;
+      to[2 * i + 1] = values[i]! < 0 ? -1 : 0;
+    }
+    return pointer;
+  }
+
+  /** A du_view; channels side by side if `interleaved`. */
+  view(data: number, channels: number, rows: number, columns: number, type: number, interleaved = false): number {
+    const pointer = this.bytes(80);
+    const memory = new DataView(this.exports.memory.buffer);
+    const plane = rows * columns;
+    const strides = interleaved ? [channels * plane, 1, columns * channels, channels] : [channels * plane, plane, columns, 1];
+    memory.setUint32(pointer, data, true);
+    [1, channels, rows, columns].forEach((size, i) => memory.setBigInt64(pointer + 8 + 8 * i, BigInt(size), true));
+    strides.forEach((stride, i) => memory.setBigInt64(pointer + 40 + 8 * i, BigInt(stride), true));
+    memory.setInt32(pointer + 72, type, true);
+    return pointer;
+  }
+
+  writeWindow(pointer: number, window: Window): void {
+    const memory = new DataView(this.exports.memory.buffer);
+    [window.size, window.stride, window.before, window.after, window.dilation].flat().forEach((number, i) => {
+      memory.setBigInt64(pointer + 8 * i, BigInt(number), true);
+    });
+    memory.setInt32(pointer + 80, window.ceil ? 1 : 0, true);
+    memory.setInt32(pointer + 84, window.adaptive ? 1 : 0, true);
+  }
+
+  window(window: Window): number {
+    const pointer = this.bytes(88);
+    this.writeWindow(pointer, window);
+    return pointer;
+  }
+
+  giveBack(): void {
+    for (const block of this.blocks) this.exports.free(block);
+  }
+}
+
+export class Kernels {
+  private constructor(private exports: Exports) {}
+
+  static async load(compressed: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<Kernels> {
+    const code = await new Response(compressed.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+    const { instance } = await WebAssembly.instantiate(code, {});
+    const exports = instance.exports as unknown as Exports;
+    exports._initialize();
+    return new Kernels(exports);
+  }
+
+  private call(name: string, ...args: (number | bigint)[]): number {
+    return (this.exports[name] as (...args: (number | bigint)[]) => number)(...args);
+  }
+
+  private borrowing<T>(work: (memory: Borrowed) => T): T {
+    const memory = new Borrowed(this.exports);
+    try {
+      return work(memory);
+    } finally {
+      memory.giveBack();
+    }
+  }
+
+  private sentence(): string {
+    const bytes = new Uint8Array(this.exports.memory.buffer, this.call("du_last_error"));
+    return new TextDecoder().decode(bytes.slice(0, bytes.indexOf(0)));
+  }
+
+  private check(code: number): void {
+    if (code) throw new Refusal(this.sentence());
+  }
+
+  private read(pointer: number, channels: number, rows: number, columns: number): Planes {
+    const data = new Float32Array(this.exports.memory.buffer, pointer, channels * rows * columns).slice();
+    return planes(channels, rows, columns, data);
+  }
+
+  /** The largest sample of each window, and where it was: row * columns + column, or -1. */
+  maxPool(x: Planes, window: Window, size: Size): { out: Planes; positions: Int32Array } {
+    return this.borrowing((memory) => {
+      const count = x.channels * size[0] * size[1];
+      const to = memory.bytes(4 * count), places = memory.bytes(8 * count);
+      const input = memory.view(memory.floats(x.data), x.channels, x.rows, x.columns, FLOAT32);
+      const output = memory.view(to, x.channels, ...size, FLOAT32);
+      this.check(this.call("du_max_pool2d", input, output, memory.view(places, x.channels, ...size, INT64), memory.window(window), 1n));
+      return { out: this.read(to, x.channels, ...size), positions: this.lowHalves(places, count) };
+    });
+  }
+
+  /** The same with positions counted in the window: tap_row * columns + tap_column. */
+  maxPoolWithOffsets(x: Planes, window: Window, size: Size): { out: Planes; offsets: Uint8Array } {
+    return this.borrowing((memory) => {
+      const count = x.channels * size[0] * size[1];
+      const to = memory.bytes(4 * count), places = memory.bytes(count);
+      const input = memory.view(memory.floats(x.data), x.channels, x.rows, x.columns, FLOAT32);
+      const output = memory.view(to, x.channels, ...size, FLOAT32);
+      this.check(this.call("du_max_pool2d", input, output, memory.view(places, x.channels, ...size, UINT8), memory.window(window), 1n));
+      return { out: this.read(to, x.channels, ...size), offsets: new Uint8Array(this.exports.memory.buffer, places, count).slice() };
+    });
+  }
+
+  /** Each sample put back where it was, among zeros. */
+  maxUnpool(x: Planes, positions: Int32Array, window: Window, size: Size): Planes {
+    return this.borrowing((memory) => {
+      const to = memory.bytes(4 * x.channels * size[0] * size[1]);
+      const input = memory.view(memory.floats(x.data), x.channels, x.rows, x.columns, FLOAT32);
+      const places = memory.view(memory.longs(positions), x.channels, x.rows, x.columns, INT64);
+      this.check(this.call("du_max_unpool2d", input, places, memory.view(to, x.channels, ...size, FLOAT32), memory.window(window), 1n));
+      return this.read(to, x.channels, ...size);
+    });
+  }
+
+  pixelShuffle(x: Planes, factor: number, order: Order): Planes {
+    return this.rearranged("du_pixel_shuffle", x, x.channels / factor ** 2, x.rows * factor, x.columns * factor, factor, order);
+  }
+
+  pixelUnshuffle(x: Planes, factor: number, order: Order): Planes {
+    return this.rearranged("du_pixel_unshuffle", x, x.channels * factor ** 2, x.rows / factor, x.columns / factor, factor, order);
+  }
+
+  private rearranged(name: string, x: Planes, channels: number, rows: number, columns: number, factor: number, order: Order): Planes {
+    return this.borrowing((memory) => {
+      const to = memory.bytes(4 * x.data.length);
+      const input = memory.view(memory.floats(x.data), x.channels, x.rows, x.columns, FLOAT32);
+      this.check(this.call(name, input, memory.view(to, channels, rows, columns, FLOAT32), BigInt(factor), ORDERS[order], 1n));
+      return this.read(to, channels, rows, columns);
+    });
+  }
+
+  /** out[y][x] = sum of row weight * column weight * in. */
+  resample(x: Planes, rows: Taps, columns: Taps): Planes {
+    return this.borrowing((memory) => {
+      const to = memory.bytes(4 * x.channels * rows.outSize * columns.outSize);
+      const input = memory.view(memory.floats(x.data), x.channels, x.rows, x.columns, FLOAT32);
+      const output = memory.view(to, x.channels, rows.outSize, columns.outSize, FLOAT32);
+      this.check(this.call("du_resample2d", input, output, this.handle(rows), this.handle(columns), 1n));
+      return this.read(to, x.channels, rows.outSize, columns.outSize);
+    });
+  }
+
+  // What the planners made last, by what was asked for.
+  private handles = new Map<string, number>();
+  private tables = new Map<string, Taps>();
+
+  private handle(taps: Taps): number {
+    return this.handles.get(taps.name)!;
+  }
+
+  private planned(name: string, make: (memory: Borrowed) => number): Taps {
+    const known = this.tables.get(name);
+    if (known) return known;
+    return this.borrowing((memory) => {
+      const handle = make(memory);
+      if (!handle) throw new Refusal(this.sentence());
+      const sizes = memory.bytes(24);
+      this.check(this.call("du_taps_sizes", handle, sizes));
+      const [inSize, outSize, count] = this.lowHalves(sizes, 3) as unknown as [number, number, number];
+      const start = memory.bytes(8 * outSize + 8), index = memory.bytes(8 * count), weight = memory.bytes(8 * count), divisor = memory.bytes(8 * outSize);
+      this.check(this.call("du_taps_read", handle, start, index, weight, divisor));
+      const doubles = (pointer: number, length: number) => new Float64Array(this.exports.memory.buffer, pointer, length).slice();
+      const taps = new Taps(name, inSize, outSize, this.lowHalves(start, outSize + 1), this.lowHalves(index, count), doubles(weight, count), doubles(divisor, outSize));
+      this.keep(name, handle, taps);
+      return taps;
+    });
+  }
+
+  private keep(name: string, handle: number, taps: Taps): void {
+    if (this.tables.size >= 64) {
+      const oldest = this.tables.keys().next().value!;
+      this.call("du_taps_free", this.handles.get(oldest)!);
+      this.handles.delete(oldest);
+      this.tables.delete(oldest);
+    }
+    this.tables.set(name, taps);
+    this.handles.set(name, handle);
+  }
+
+  private lowHalves(pointer: number, count: number): Int32Array {
+    const halves = new Int32Array(this.exports.memory.buffer, pointer, 2 * count);
+    const out = new Int32Array(count);
+    for (let i = 0; i < count; i++) out[i] = halves[2 * i]!;
+    return out;
+  }
+
+  windowTaps(inSize: number, window: Window, axis: 0 | 1, divisor: "padded" | "inside" | number): Taps {
+    const counted = typeof divisor === "number" ? 2 : divisor === "padded" ? 0 : 1;
+    const number = typeof divisor === "number" ? divisor : 0;
+    const name = JSON.stringify(["window", inSize, window, axis, divisor]);
+    return this.planned(name, (memory) => this.call("du_taps_window", BigInt(inSize), memory.window(window), axis, counted, number));
+  }
+
+  adaptiveTaps(inSize: number, outSize: number): Taps {
+    return this.planned(`adaptive ${inSize} ${outSize}`, () => this.call("du_taps_adaptive", BigInt(inSize), BigInt(outSize)));
+  }
+
+  binomialTaps(inSize: number, count: number, stride: number, edge: number): Taps {
+    const name = `binomial ${inSize} ${count} ${stride} ${edge}`;
+    return this.planned(name, () => this.call("du_taps_binomial", BigInt(inSize), BigInt(count), BigInt(stride), edge));
+  }
+
+  sampledTaps(inSize: number, outSize: number, rule: SamplingRule): Taps {
+    return this.planned(JSON.stringify(["sampled", inSize, outSize, rule]), (memory) => {
+      const pointer = memory.bytes(40), view = new DataView(this.exports.memory.buffer);
+      [rule.filter, rule.coordinates, rule.rounding, rule.antialias ? 1 : 0, rule.excludeOutside ? 1 : 0].forEach((number, i) => {
+        view.setInt32(pointer + 4 * i, number, true);
+      });
+      view.setFloat64(pointer + 24, rule.ratio, true);
+      view.setFloat64(pointer + 32, rule.cubicCoefficient, true);
+      return this.call("du_taps_sampled", BigInt(inSize), BigInt(outSize), pointer);
+    });
+  }
+
+  /** weight [filters, channels / groups, rows, columns]; transposed [channels, filters / groups, rows, columns]. */
+  convolve(x: Planes, weight: Float32Array, spec: Convolution): Planes {
+    return this.borrowing((memory) => {
+      const made = this.call("du_convolution_new", this.writeSpec(memory, x.channels, spec), memory.floats(weight), 0);
+      if (!made) throw new Refusal(this.sentence());
+      try {
+        return this.convolved(memory, made, x, spec.filters);
+      } finally {
+        this.call("du_convolution_free", made);
+      }
+    });
+  }
+
+  private writeSpec(memory: Borrowed, channels: number, spec: Convolution): number {
+    const pointer = memory.bytes(176), view = new DataView(this.exports.memory.buffer);
+    [channels, spec.filters, spec.groups].forEach((number, i) => view.setBigInt64(pointer + 8 * i, BigInt(number), true));
+    memory.writeWindow(pointer + 24, spec.window);
+    [...spec.outputPadding, 1, 1].forEach((number, i) => view.setBigInt64(pointer + 112 + 8 * i, BigInt(number), true));
+    [spec.transposed ? 1 : 0, 1, DIRECT, 0, 0, 0, 0].forEach((number, i) => view.setInt32(pointer + 144 + 4 * i, number, true));
+    return pointer;
+  }
+
+  private convolved(memory: Borrowed, made: number, x: Planes, filters: number): Planes {
+    const size = memory.longs([x.rows, x.columns]), found = memory.bytes(16);
+    this.check(this.call("du_convolution_out_size", made, size, found));
+    const [rows, columns] = this.lowHalves(found, 2) as unknown as Size;
+    const bytes = (this.exports["du_convolution_scratch_bytes"] as (...args: unknown[]) => bigint)(made, 1n, BigInt(x.rows), BigInt(x.columns), 1n);
+    if (bytes < 0n) throw new Refusal(this.sentence());
+    const scratch = memory.bytes(Number(bytes)), to = memory.bytes(4 * filters * rows * columns);
+    const input = memory.view(memory.floats(interleaved(x)), x.channels, x.rows, x.columns, FLOAT32, true);
+    const output = memory.view(to, filters, rows, columns, FLOAT32, true);
+    this.check(this.call("du_convolution_run", made, 1n, input, 0, output, scratch, bytes, 1n));
+    return apart(this.read(to, filters, rows, columns));
+  }
+}
+
+/** The numbers of all channels of a pixel side by side. */
+function interleaved(x: Planes): Float32Array {
+  if (x.channels === 1) return x.data;
+  const plane = x.rows * x.columns, out = new Float32Array(x.data.length);
+  for (let c = 0; c < x.channels; c++) {
+    for (let i = 0; i < plane; i++) out[i * x.channels + c] = x.data[c * plane + i]!;
+  }
+  return out;
+}
+
+function apart(x: Planes): Planes {
+  if (x.channels === 1) return x;
+  const plane = x.rows * x.columns, out = planes(x.channels, x.rows, x.columns);
+  for (let c = 0; c < x.channels; c++) {
+    for (let i = 0; i < plane; i++) out.data[c * plane + i] = x.data[i * x.channels + c]!;
+  }
+  return out;
+}

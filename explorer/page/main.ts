@@ -1,0 +1,109 @@
+// The page: one panel at a time, its values in the link.
+import { bench } from "./bench";
+import { codeOf } from "./code";
+import type { Values } from "./controls";
+import { Kernels, Refusal } from "./kernels";
+import { run } from "./operators";
+import { make, Page, type Panel } from "./panel";
+import { openPicture } from "./pictures";
+import { sourcesOf, targetsOf } from "./stages";
+
+const PANELS: Panel[] = [bench];
+
+/** #bench?operator=max_pool2d&stride=2 */
+function readLink(): { id: string; values: Values } {
+  const [id = "", query = ""] = location.hash.slice(1).split("?");
+  return { id, values: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+class Explorer {
+  private page: Page;
+  private open: Panel = PANELS[0]!;
+  private known = new Map<string, Values>();
+  private link = "";
+  private tabs = document.getElementById("tabs")!;
+  private root = document.getElementById("panel")!;
+
+  constructor(kernels: Kernels) {
+    this.page = new Page(kernels, (values) => this.save(values));
+    this.page.pictureArrived = () => this.show(this.open, { ...this.known.get(this.open.id), picture: "own" });
+    for (const panel of PANELS) this.tabs.append(this.tab(panel));
+    this.tabs.addEventListener("keydown", (event) => this.moved(event));
+    window.addEventListener("hashchange", () => location.hash !== this.link && this.follow());
+    this.listenForFiles();
+    this.follow();
+  }
+
+  private tab(panel: Panel): HTMLElement {
+    const tab = make("button", "tab", panel.title);
+    tab.type = "button";
+    tab.id = `tab-${panel.id}`;
+    tab.setAttribute("role", "tab");
+    tab.setAttribute("aria-controls", "panel");
+    tab.addEventListener("click", () => this.show(panel, this.known.get(panel.id) ?? {}));
+    return tab;
+  }
+
+  private moved(event: KeyboardEvent): void {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = PANELS[(PANELS.indexOf(this.open) + step + PANELS.length) % PANELS.length]!;
+    this.show(next, this.known.get(next.id) ?? {});
+    document.getElementById(`tab-${next.id}`)!.focus();
+  }
+
+  private follow(): void {
+    const { id, values } = readLink();
+    this.show(PANELS.find((panel) => panel.id === id) ?? PANELS[0]!, values);
+  }
+
+  private show(panel: Panel, values: Values): void {
+    this.open = panel;
+    for (const { id } of PANELS) {
+      const tab = document.getElementById(`tab-${id}`)!, isOpen = id === panel.id;
+      tab.setAttribute("aria-selected", String(isOpen));
+      tab.tabIndex = isOpen ? 0 : -1;
+    }
+    this.root.setAttribute("aria-labelledby", `tab-${panel.id}`);
+    this.root.replaceChildren();
+    panel.open(this.root, { ...values }, this.page);
+  }
+
+  private save(values: Values): void {
+    this.known.set(this.open.id, values);
+    this.link = `#${this.open.id}?${new URLSearchParams(values)}`;
+    history.replaceState(null, "", this.link);
+  }
+
+  private listenForFiles(): void {
+    const chooser = document.getElementById("file") as HTMLInputElement;
+    const side = () => Number(this.known.get("bench")?.["side"] ?? 256);
+    const take = (file: File | null | undefined) => file && void this.page.open(file, side());
+    chooser.addEventListener("change", () => {
+      take(chooser.files?.[0]);
+      chooser.value = "";
+    });
+    document.addEventListener("dragover", (event) => event.preventDefault());
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      take(event.dataTransfer?.files[0]);
+    });
+  }
+}
+
+async function start(): Promise<void> {
+  const status = document.getElementById("status")!;
+  try {
+    const answer = await fetch("kernels.bin");
+    if (!answer.ok || !answer.body) throw new Error(`kernels.bin: ${answer.status}`);
+    const kernels = await Kernels.load(answer.body);
+    new Explorer(kernels);
+    // For tests and for the curious: the operators by their Python names.
+    Object.assign(window, { downup: { kernels, run, sourcesOf, targetsOf, codeOf, openPicture, Refusal } });
+    document.documentElement.dataset["ready"] = "1";
+  } catch (error) {
+    status.textContent = `The page could not start: ${error instanceof Error ? error.message : String(error)}. It needs a browser of 2023 or later.`;
+  }
+}
+
+void start();

@@ -1,0 +1,139 @@
+// Colours of numbers, and what is drawn over a picture.
+import { at, type Planes } from "./planes";
+import type { Lights, Place } from "./plot";
+
+/** How numbers become brightness: from 0 to 255, or about zero where there are negative ones. */
+export interface Range {
+  low: number;
+  high: number;
+  isSigned: boolean;
+}
+
+export function theme(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+export function rangeOf(x: Planes): Range {
+  let low = Infinity, high = -Infinity;
+  for (const value of x.data) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  const largest = Math.max(-low, high, 1e-6);
+  if (low < -0.5) return { low: -largest, high: largest, isSigned: true };
+  // What a bicubic interpolation overshoots stays within black and white.
+  return { low: 0, high: high <= 300 && high > 1.5 ? 255 : Math.max(high, 1e-6), isSigned: false };
+}
+
+const COOL = [36, 99, 201], WARM = [217, 95, 14], MIDDLE = 245;
+
+/** One tile: one channel in grey (below zero blue, above orange), or three as colours. */
+export function paintTile(x: Planes, channels: number[], range: Range): OffscreenCanvas {
+  const plane = x.rows * x.columns, bytes = new Uint8ClampedArray(4 * plane);
+  const scale = 255 / (range.high - range.low);
+  for (let i = 0; i < plane; i++) {
+    bytes[4 * i + 3] = 255;
+    if (channels.length === 3) {
+      for (let c = 0; c < 3; c++) bytes[4 * i + c] = (x.data[channels[c]! * plane + i]! - range.low) * scale;
+      continue;
+    }
+    const value = x.data[channels[0]! * plane + i]!;
+    if (range.isSigned) {
+      const share = Math.min(Math.abs(value) / range.high, 1), colour = value < 0 ? COOL : WARM;
+      for (let c = 0; c < 3; c++) bytes[4 * i + c] = MIDDLE + (colour[c]! - MIDDLE) * share;
+    } else {
+      bytes[4 * i] = bytes[4 * i + 1] = bytes[4 * i + 2] = (value - range.low) * scale;
+    }
+  }
+  const canvas = new OffscreenCanvas(x.columns, x.rows);
+  canvas.getContext("2d")!.putImageData(new ImageData(bytes, x.columns, x.rows), 0, 0);
+  return canvas;
+}
+
+/** A number in few characters. */
+export function short(value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
+  const text = Number.isInteger(value) ? String(value) : Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);
+  return text.replace("-", "−");
+}
+
+/** Whether a sample is painted so dark that its number must be white. */
+function isDark(x: Planes, channels: number[], row: number, column: number, range: Range): boolean {
+  const values = channels.map((channel) => at(x, channel, row, column));
+  if (range.isSigned && channels.length === 1) return Math.abs(values[0]!) > 0.55 * range.high;
+  const shares = values.map((value) => (value - range.low) / (range.high - range.low));
+  const [red, green, blue] = shares.length === 3 ? shares : [shares[0]!, shares[0]!, shares[0]!];
+  return 0.299 * red! + 0.587 * green! + 0.114 * blue! < 0.5;
+}
+
+export function drawNumbers(
+  context: CanvasRenderingContext2D,
+  x: Planes,
+  channels: number[],
+  place: { scale: number; left: number; top: number; width: number; height: number },
+  range: Range,
+): void {
+  const { scale, left, top, width, height } = place, size = Math.min(scale / 3.2, 15);
+  context.font = `${size}px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  const first = { row: Math.max(0, Math.floor(-top / scale)), column: Math.max(0, Math.floor(-left / scale)) };
+  const last = { row: Math.min(x.rows, Math.ceil((height - top) / scale)), column: Math.min(x.columns, Math.ceil((width - left) / scale)) };
+  for (let row = first.row; row < last.row; row++) {
+    for (let column = first.column; column < last.column; column++) {
+      channels.forEach((channel, line) => {
+        const text = short(at(x, channel, row, column));
+        const centre = top + (row + 0.5) * scale + (line - (channels.length - 1) / 2) * size * 0.95;
+        context.fillStyle = isDark(x, channels, row, column, range) ? "#fff" : "#111";
+        context.fillText(text, left + (column + 0.5) * scale, centre);
+      });
+    }
+  }
+}
+
+export function drawLights(
+  context: CanvasRenderingContext2D,
+  lights: Lights,
+  scale: number,
+  origin: (channel: number) => { left: number; top: number },
+): void {
+  const colour = theme(lights.kind === "source" ? "--source" : "--target"), line = Math.max(1.5, Math.min(3, scale / 8));
+  const most = Math.max(...lights.links.map((link) => Math.abs(link.weight)), 1e-12);
+  const box = (place: Place, inset: number) => {
+    const { left, top } = origin(place.channel);
+    return [left + place.column * scale + inset, top + place.row * scale + inset, Math.max(scale - 2 * inset, 1), Math.max(scale - 2 * inset, 1)] as const;
+  };
+  for (const link of lights.links) {
+    context.globalAlpha = 0.15 + 0.5 * (Math.abs(link.weight) / most);
+    context.fillStyle = colour;
+    context.fillRect(...box(link, 0));
+    context.globalAlpha = 1;
+    context.strokeStyle = colour;
+    context.lineWidth = line;
+    if (scale >= 6) context.strokeRect(...box(link, line / 2));
+    if (scale >= 44 && lights.links.length > 1) {
+      const { left, top } = origin(link.channel);
+      context.font = `600 ${Math.min(scale / 5, 11)}px system-ui, sans-serif`;
+      context.textAlign = "left";
+      context.textBaseline = "top";
+      context.fillStyle = colour;
+      const text = `×${short(link.weight)}`, x = left + link.column * scale + line + 1, y = top + link.row * scale + line + 1;
+      context.strokeStyle = "rgba(255, 255, 255, 0.9)";
+      context.strokeText(text, x, y);
+      context.fillText(text, x, y);
+    }
+  }
+  if (lights.frame) {
+    const { row, column, rows, columns } = lights.frame, { left, top } = origin(lights.links[0]?.channel ?? 0);
+    context.strokeStyle = colour;
+    context.lineWidth = line + 1;
+    context.setLineDash([6, 4]);
+    context.strokeRect(left + column * scale, top + row * scale, columns * scale, rows * scale);
+    context.setLineDash([]);
+  }
+  if (lights.cursor) {
+    context.strokeStyle = theme("--cursor");
+    context.lineWidth = line + 1;
+    context.strokeRect(...box(lights.cursor, 0));
+  }
+}

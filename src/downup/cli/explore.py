@@ -1,0 +1,39 @@
+"""`downup explore`."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from downup.cli.console import output, say
+
+
+def explore(
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            "--static", metavar="DIR", help="Write the page into a folder that any web server can offer."
+        ),
+    ] = None,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="Where to listen on this machine; 0 for any port that is free."),
+    ] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
+) -> None:
+    """Show what each operator does, on pictures of yours, in the browser."""
+    from downup.explorer import Server, write_page
+
+    console = output()
+    if static is not None:
+        write_page(static)
+        say(console, f"The page is in {static}: offer that folder with any web server.")
+        return
+    with Server(port) as server:
+        say(console, f"The page is at {server.address} until you press Ctrl-C.")
+        if not no_open:
+            webbrowser.open(server.address)
+        server.serve_forever()
