@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE.parent / "src" / "downup" / "explorer" / "static"
+FIELDS = HERE / "page" / "networks.json"
+NETWORKS = [
+    ("unet", "vgg16"), ("segnet", "vgg16_bn"), ("fcn32s", "vgg16"), ("fcn16s", "vgg16"), ("fcn8s", "vgg16"),
+    ("unet", "resnet18"), ("unet", "resnet50"), ("deconvnet", "vgg16_bn"),
+]  # fmt: skip
 BUILT = HERE / "built.sha256"
 
 # As in CMakeLists.txt; -DDU_FLOAT32_ALONE leaves the other element types out.
@@ -48,6 +54,19 @@ def build_kernels(path: Path) -> None:
         subprocess.run(command, cwd=HERE.parent, check=True)
         # Without a time, so that the same sources make the same file.
         path.write_bytes(gzip.compress(module.read_bytes(), 9, mtime=0))
+
+
+def fields_of_networks() -> list[dict[str, object]]:
+    """How far a label of each built-in network sees, in pixels; the width changes nothing about it."""
+    from downup.networks import NetworkConfig, build
+
+    found: list[dict[str, object]] = []
+    for model, encoder in NETWORKS:
+        network = build(NetworkConfig(model=model, encoder=encoder, classes=2, width=0.1))
+        reach = network.reach()
+        name = f"{model}, {encoder}"
+        found.append({"name": name, "stride": network.stride, "before": reach.before, "after": reach.after})
+    return found
 
 
 def build_page(folder: Path) -> None:
@@ -88,6 +107,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     if not arguments.page_only:
         build_kernels(arguments.output / "kernels.bin")
+    FIELDS.write_text(json.dumps(fields_of_networks(), indent=1) + "\n")
     build_page(arguments.output)
     if arguments.output == STATIC:
         BUILT.write_text(hash_sources() + "\n")

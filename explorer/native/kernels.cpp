@@ -17,7 +17,7 @@ constexpr ElementwiseKernel kNoElementwise{};
 constexpr ReduceKernel kNoReduce{};
 constexpr MatmulKernel kNoMatmul{};
 constexpr LabelKernels kNoLabels{};
-const ConvolveKernels convolve_kernels = {kLanes, {{}, {direct_scratch_bytes, run_direct}}};
+const ConvolveKernels convolve_kernels = {kLanes, kBlockVectors, {{}, {direct_scratch_bytes, run_direct}}};
 const Kernels kernels = {"plain",        select_kernels, rearrange_kernels, resample_kernels, kNoElementwise,
                          kNoReduce, kNoMatmul, kNoLabels, convolve_kernels};
 

@@ -8,20 +8,10 @@ import { run, type Arguments, type Result } from "./operators";
 import { button, grey, make, type Page, type Panel } from "./panel";
 import { short } from "./paint";
 import { at, type Planes } from "./planes";
-import { plainTiling, Plot, type Lights, type Place, type Tiling } from "./plot";
+import { blockTiling, plainTiling, Plot, type Lights, type Place } from "./plot";
 import { sourcesOf, targetsOf, type Link } from "./stages";
 
 const FRAME_MS = 350;
-
-/** Blocks of factor * factor channels as tiles, each of one or three colours. */
-function blockTiling(factor: number, channels: number, order: "CRD" | "DCR"): Tiling {
-  const colours = channels === 3 ? 3 : 1;
-  return {
-    side: factor,
-    colours,
-    channel: (tile, colour) => (order === "CRD" ? colour * factor * factor + tile : tile * channels + colour),
-  };
-}
 
 /** The samples of a window over the input: where its first tap lies, and how far it spans. */
 function frameOf(window: Window, row: number, column: number): NonNullable<Lights["frame"]> {

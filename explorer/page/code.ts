@@ -206,8 +206,12 @@ function inKeras(call: Call): string {
   switch (name) {
     case "max_pool2d":
       return layer(kerasPool(call, "MaxPooling2D"));
-    case "avg_pool2d":
-      return layer(kerasPool(call, "AveragePooling2D"));
+    case "avg_pool2d": {
+      // Keras's own "same" gives other means at the edges on some of its backends.
+      if (args.padding !== "same") return layer(kerasPool(call, "AveragePooling2D"));
+      const pool = kerasPool(call, "AveragePooling2D", "");
+      return pool && `${OURS}AveragePooling2D\n\ny = ${pool}(x)`;
+    }
     case "max_unpool2d": {
       const pool = kerasPool(call, "MaxPoolingWithArgmax2D", "");
       return pool && `${OURS}MaxPoolingWithArgmax2D, MaxUnpooling2D\n\npooled, positions = ${pool}(x)\ny = ${pool.replace("MaxPoolingWithArgmax2D", "MaxUnpooling2D")}([pooled, positions], output_size=x.shape[1:3])`;

@@ -1,14 +1,19 @@
 // The page: one panel at a time, its values in the link.
+import { artefacts } from "./artefacts";
+import { back } from "./back";
 import { bench } from "./bench";
 import { codeOf } from "./code";
 import type { Values } from "./controls";
+import { edges } from "./edges";
 import { Kernels, Refusal } from "./kernels";
+import { findNetwork, network } from "./network";
 import { run } from "./operators";
 import { make, Page, type Panel } from "./panel";
 import { openPicture } from "./pictures";
 import { sourcesOf, targetsOf } from "./stages";
+import { windows } from "./windows";
 
-const PANELS: Panel[] = [bench];
+const PANELS: Panel[] = [bench, back, artefacts, windows, edges];
 
 /** #bench?operator=max_pool2d&stride=2 */
 function readLink(): { id: string; values: Values } {
@@ -63,6 +68,7 @@ class Explorer {
       const tab = document.getElementById(`tab-${id}`)!, isOpen = id === panel.id;
       tab.setAttribute("aria-selected", String(isOpen));
       tab.tabIndex = isOpen ? 0 : -1;
+      if (isOpen) tab.scrollIntoView({ block: "nearest", inline: "center" });
     }
     this.root.setAttribute("aria-labelledby", `tab-${panel.id}`);
     this.root.replaceChildren();
@@ -97,6 +103,7 @@ async function start(): Promise<void> {
     const answer = await fetch("kernels.bin");
     if (!answer.ok || !answer.body) throw new Error(`kernels.bin: ${answer.status}`);
     const kernels = await Kernels.load(answer.body);
+    if (await findNetwork()) PANELS.push(network);
     new Explorer(kernels);
     // For tests and for the curious: the operators by their Python names.
     Object.assign(window, { downup: { kernels, run, sourcesOf, targetsOf, codeOf, openPicture, Refusal } });

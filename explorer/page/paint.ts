@@ -13,16 +13,19 @@ export function theme(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-export function rangeOf(x: Planes): Range {
+/** "levels" of a picture, from 0 to 255 where that holds them; "signed" about zero; "scaled" from zero to the largest. */
+export type Scale = "levels" | "signed" | "scaled";
+
+export function rangeOf(x: Planes, scale: Scale): Range {
   let low = Infinity, high = -Infinity;
   for (const value of x.data) {
     if (value < low) low = value;
     if (value > high) high = value;
   }
   const largest = Math.max(-low, high, 1e-6);
-  if (low < -0.5) return { low: -largest, high: largest, isSigned: true };
   // What a bicubic interpolation overshoots stays within black and white.
-  return { low: 0, high: high <= 300 && high > 1.5 ? 255 : Math.max(high, 1e-6), isSigned: false };
+  if (scale === "signed" || low < -0.3 * Math.abs(high)) return { low: -largest, high: largest, isSigned: true };
+  return { low: 0, high: scale === "levels" && high <= 350 ? 255 : Math.max(high, 1e-6), isSigned: false };
 }
 
 const COOL = [36, 99, 201], WARM = [217, 95, 14], MIDDLE = 245;

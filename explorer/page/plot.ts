@@ -1,5 +1,5 @@
 // A picture on the screen: zoomed to its numbers, pointed at by mouse, finger or keys, with samples lit up.
-import { drawLights, drawNumbers, paintTile, rangeOf, theme, type Range } from "./paint";
+import { drawLights, drawNumbers, paintTile, rangeOf, theme, type Range, type Scale } from "./paint";
 import { planes, type Planes } from "./planes";
 import type { Link } from "./stages";
 
@@ -12,6 +12,16 @@ export interface Tiling {
 
 export function plainTiling(channels: number): Tiling {
   return { side: 1, colours: channels === 3 ? 3 : 1, channel: (_tile, colour) => colour };
+}
+
+/** Blocks of factor * factor channels as tiles, each of one or three colours. */
+export function blockTiling(factor: number, channels: number, order: "CRD" | "DCR"): Tiling {
+  const colours = channels === 3 ? 3 : 1;
+  return {
+    side: factor,
+    colours,
+    channel: (tile, colour) => (order === "CRD" ? colour * factor * factor + tile : tile * channels + colour),
+  };
 }
 
 export interface Place {
@@ -63,7 +73,7 @@ export class Plot {
 
   constructor(private name: string, private events: PlotEvents = {}) {
     this.title.textContent = name;
-    this.caption.append(this.title, this.size, this.buttons());
+    this.caption.append(this.title, this.size, ...(events.hover ? [this.buttons()] : []));
     this.root.append(this.caption, this.canvas);
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "application");
@@ -87,11 +97,12 @@ export class Plot {
     return group;
   }
 
-  show(picture: Planes, tiling: Tiling = plainTiling(picture.channels), margin: [number, number, number, number] = [0, 0, 0, 0]): void {
+  show(picture: Planes, tiling: Tiling = plainTiling(picture.channels), margin: [number, number, number, number] = [0, 0, 0, 0], scale: Scale = "levels"): void {
     const isSame = picture.rows === this.picture.rows && picture.columns === this.picture.columns;
     this.picture = picture;
     this.tiling = tiling;
     this.margin = margin;
+    this.range = rangeOf(picture, scale);
     this.lights = [];
     if (!isSame) this.reset();
     this.size.textContent = `${picture.rows} × ${picture.columns}${picture.channels > 3 ? ` × ${picture.channels} channels` : ""}`;
@@ -99,6 +110,11 @@ export class Plot {
     this.canvas.setAttribute("aria-label", `${this.title.textContent}: ${picture.rows} rows, ${picture.columns} columns.${help}`);
     this.paint();
     this.draw();
+  }
+
+  /** One channel or three, by another scale than that of a picture's levels. */
+  showBy(scale: Scale, picture: Planes): void {
+    this.show(picture, undefined, undefined, scale);
   }
 
   rename(title: string): void {
@@ -111,7 +127,7 @@ export class Plot {
   }
 
   private paint(): void {
-    const { side, colours, channel } = this.tiling, range = (this.range = rangeOf(this.picture));
+    const { side, colours, channel } = this.tiling, { range } = this;
     this.bitmaps = Array.from({ length: side * side }, (_, tile) => {
       const chosen = Array.from({ length: colours }, (_, colour) => channel(tile, colour));
       return paintTile(this.picture, chosen, range);

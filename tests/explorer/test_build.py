@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,10 @@ def test_the_page_was_built_from_the_sources_that_are_here(build: ModuleType) ->
 def test_the_page_loads_in_less_than_300_kilobytes(build: ModuleType) -> None:
     assert sorted(path.name for path in build.STATIC.iterdir()) == sorted(FILES)
     assert sum((build.STATIC / name).stat().st_size for name in FILES) < 300_000
+
+
+def test_the_page_tells_how_far_the_networks_see(build: ModuleType) -> None:
+    assert json.loads(build.FIELDS.read_text()) == build.fields_of_networks()
 
 
 def test_building_again_makes_the_same_files(build: ModuleType, is_long: bool, tmp_path: Path) -> None:

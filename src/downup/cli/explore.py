@@ -9,9 +9,17 @@ from typing import Annotated
 import typer
 
 from downup.cli.console import output, say
+from downup.errors import ArgumentError
 
 
 def explore(
+    network: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Run folder of downup train, or an ONNX file with its metadata: looks inside it too.",
+        ),
+    ] = None,
     static: Annotated[
         Path | None,
         typer.Option(
@@ -29,10 +37,19 @@ def explore(
 
     console = output()
     if static is not None:
+        if network is not None:
+            raise ArgumentError(
+                f"--static writes a page that no server computes for, so {network} has no use; give one of them"
+            )
         write_page(static)
         say(console, f"The page is in {static}: offer that folder with any web server.")
         return
-    with Server(port) as server:
+    answers = {}
+    if network is not None:
+        from downup.explorer.network import Network
+
+        answers = Network(network).answers
+    with Server(port, answers) as server:
         say(console, f"The page is at {server.address} until you press Ctrl-C.")
         if not no_open:
             webbrowser.open(server.address)

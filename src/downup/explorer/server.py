@@ -62,7 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path.removeprefix("/") or "index.html"
         answer = self.server.answers.get(f"GET /{path}")
         if path in FILES:
-            self._send(HTTPStatus.OK, FILES[path], read_file(path))
+            contents = read_file(path)
+            if path == "index.html" and self.server.answers:  # tells the page to ask for the network
+                contents = contents.replace(b"<html ", b"<html data-network ", 1)
+            self._send(HTTPStatus.OK, FILES[path], contents)
         elif answer:
             self._answer(answer, b"")
         else:

@@ -1,0 +1,210 @@
+"""Every panel works, by mouse and by keys, and its link restores it."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Page
+
+from downup.explorer import Server
+
+HERE = Path(__file__).parent
+PANELS = ["bench", "back", "artefacts", "windows", "edges"]
+
+
+def go(page: Page, server: Server, link: str) -> None:
+    page.evaluate("(link) => { location.hash = link; }", link)
+    page.wait_for_timeout(120)
+
+
+def hint(page: Page) -> str:
+    return page.locator(".hint").first.inner_text()
+
+
+def point(page: Page, plot: int, row: float, column: float, of: tuple[int, int]) -> None:
+    """Move the mouse to a sample of a plot that shows `of` rows and columns."""
+    page.evaluate("scrollTo(0, 0)")
+    box = page.locator("canvas.picture").nth(plot).bounding_box()
+    assert box
+    scale = min(box["width"] / of[1], box["height"] / of[0])
+    page.mouse.move(
+        box["x"] + box["width"] / 2 + (column + 0.5 - of[1] / 2) * scale,
+        box["y"] + box["height"] / 2 + (row + 0.5 - of[0] / 2) * scale,
+    )
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_opens_and_keeps_its_values_in_the_link(opened: Page, server: Server, panel: str) -> None:
+    opened.locator(f"#tab-{panel}").click()
+    assert opened.locator(f"#tab-{panel}").get_attribute("aria-selected") == "true"
+    assert opened.locator("#panel canvas").count() >= 2
+    assert opened.evaluate("location.hash").startswith(f"#{panel}?")
+    sliders = opened.locator("#panel input[type=range]:visible")
+    if not sliders.count():
+        return
+    for _ in range(2):
+        sliders.first.press("ArrowRight")
+    link, value = opened.evaluate("location.hash"), sliders.first.input_value()
+    go(opened, server, "#bench")
+    go(opened, server, link)
+    assert opened.evaluate("location.hash") == link
+    assert opened.locator("#panel input[type=range]:visible").first.input_value() == value
+
+
+def test_pointing_at_an_output_tells_the_samples_it_came_from(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench?operator=avg_pool2d&picture=numbers&kernel=3&stride=3&padding=valid")
+    point(opened, 1, 1, 0, of=(2, 2))
+    # Rows 3 to 5, columns 0 to 2 of y * 36 + x * 7: the middle one is their mean.
+    assert hint(opened) == "output (1, 0) = 151: from 9 input samples with weight 0.11."
+
+
+def test_pointing_at_an_input_tells_where_its_gradient_comes_from(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench?operator=max_pool2d&picture=numbers&kernel=2&stride=2&padding=valid")
+    point(opened, 0, 1, 1, of=(6, 6))
+    assert hint(opened) == "input (1, 1) = 43: its gradient comes from one output sample, with weight 1."
+    point(opened, 0, 0, 0, of=(6, 6))
+    assert hint(opened) == "input (0, 0) = 0: no output depends on it: its gradient is 0."
+
+
+def test_keys_do_what_the_mouse_does(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench?operator=max_pool2d&picture=numbers&kernel=2&stride=2&padding=valid")
+    output = opened.locator("canvas.picture").nth(1)
+    output.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowRight"):
+        output.press(key)
+    assert hint(opened).startswith("output (1, 1) = 129: from input (3, 3) = 129")
+    assert opened.locator("#status").inner_text() == hint(opened)
+
+
+def test_links_and_gradients_are_those_of_torch(opened: Page) -> None:
+    """What the page says of every output's inputs and every input's outputs is the Jacobian."""
+    from downup import ops
+
+    calls: list[tuple[str, dict[str, Any], Any]] = [
+        ("avg_pool2d", {"kernel_size": 3, "stride": 2, "padding": 1}, ops.avg_pool2d),
+        ("max_pool2d", {"kernel_size": 3, "stride": 2, "padding": 1}, ops.max_pool2d),
+        ("blur_pool2d", {"taps": 3, "stride": 2}, ops.blur_pool2d),
+        ("max_blur_pool2d", {"kernel_size": 2, "taps": 3, "stride": 2}, ops.max_blur_pool2d),
+        ("lp_pool2d", {"norm_type": 2, "kernel_size": 2, "stride": 2}, ops.lp_pool2d),
+        ("interpolate", {"scale_factor": 1.5, "mode": "bicubic"}, ops.interpolate),
+        ("pixel_unshuffle", {"factor": 2}, lambda x, factor: ops.pixel_unshuffle(x, factor)),
+    ]
+    x = np.random.default_rng(5).uniform(1, 9, (1, 6, 6)).astype(np.float32)
+    script = (HERE / "links.js").read_text()
+    for name, args, function in calls:
+        wanted = torch.autograd.functional.jacobian(
+            lambda one, function=function, args=args: function(one, **args).flatten(),
+            torch.from_numpy(x)[None],
+        ).reshape(-1, 36)
+        for links in opened.evaluate(script, [name, args, x.flatten().tolist()]):
+            found = np.zeros(tuple(wanted.shape))
+            for out, place, weight in links:
+                found[out, place] += weight
+            np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("form", ["downup", "PyTorch", "Keras"])
+def test_the_code_computes_what_the_page_shows(opened: Page, form: str) -> None:
+    run = 0
+    for call in opened.evaluate((HERE / "code_calls.js").read_text(), form):
+        if f"{form} has no" in call["code"]:
+            assert form != "downup"
+            continue
+        x = torch.tensor(call["x"], dtype=torch.float32).reshape(call["shape"])
+        names = {"x": x.permute(0, 2, 3, 1) if form == "Keras" else x}
+        exec(call["code"], names)
+        y: Any = names["y"]
+        y = torch.as_tensor(np.asarray(y))
+        found = (y.permute(0, 3, 1, 2) if form == "Keras" else y).numpy()
+        assert list(found.shape) == call["outShape"], call["code"]
+        wanted = np.array(call["out"], np.float32).reshape(call["outShape"])
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3, err_msg=call["code"])
+        run += 1
+    assert run >= {"downup": 35, "PyTorch": 25, "Keras": 12}[form]
+
+
+def png(width: int, height: int, body: bytes = b"") -> bytes:
+    """A PNG file that claims a size; without a body, nothing that could be decoded follows."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def send(page: Page, name: str, body: bytes) -> str:
+    page.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": body})
+    page.wait_for_function("(name) => document.getElementById('status').textContent.includes(name)", arg=name)
+    return page.locator("#status").inner_text()
+
+
+def test_the_reader_sees_their_own_picture(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench?operator=max_pool2d&kernel=2&stride=2")
+    rows = b"".join(b"\0" + bytes(range(y, y + 6)) for y in range(4))
+    opened.locator("#file").set_input_files(
+        {"name": "mine.png", "mimeType": "image/png", "buffer": png(6, 4, zlib.compress(rows))}
+    )
+    opened.wait_for_function("() => location.hash.includes('picture=own')")
+    assert opened.locator(".plot .size").first.inner_text() == "4 × 6"
+
+
+def test_hostile_files_are_refused_and_nothing_breaks(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench")
+    assert "200 million pixels" in send(opened, "huge.png", png(20_000, 10_000))
+    assert "no picture that this page reads" in send(
+        opened, "notes.png", b"these are words, not a picture at all"
+    )
+    assert "damaged" in send(opened, "broken.png", png(8, 8))
+    name = "<img src=x onerror=document.title='broken'>.png"
+    assert name in send(opened, name, b"nothing")
+    assert opened.title() == "downup explorer"
+    assert opened.locator("#panel canvas").count() >= 2
+
+
+@pytest.mark.parametrize(
+    "values", ["operator=nothing", "kernel=999&stride=-4", "picture=<b>", "sides=NaN", "padding=__proto__"]
+)
+def test_a_link_of_nonsense_opens_the_panel(opened: Page, server: Server, values: str) -> None:
+    for panel in PANELS:
+        go(opened, server, f"#{panel}?{values}")
+        assert opened.locator("#panel canvas").count() >= 2
+
+
+def test_an_impossible_window_is_explained(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench?operator=max_pool2d&picture=numbers&kernel=7&padding=valid")
+    assert (
+        "The window spans 7 rows but the padded picture has only 6" in opened.locator(".message").inner_text()
+    )
+
+
+def test_a_halo_of_seven_hides_the_tiles_and_six_does_not(opened: Page, server: Server) -> None:
+    go(opened, server, "#windows?halo=7")
+    assert "every number is the same, bit for bit" in opened.locator("#status").inner_text()
+    go(opened, server, "#windows?halo=6")
+    assert "numbers differ" in opened.locator("#status").inner_text()
+
+
+def test_shuffling_comes_back_whole_and_pooling_does_not(opened: Page, server: Server) -> None:
+    go(opened, server, "#back?first=shuffle-shuffle&second=max-nearest")
+    notes = opened.locator(".trip .hint").all_inner_texts()
+    assert notes[0].startswith("Off by 0 of 255 on average, by 0 at edges.")
+    assert not notes[1].startswith("Off by 0 ")
+
+
+def test_every_control_and_picture_has_a_name(opened: Page, server: Server) -> None:
+    for panel in PANELS:
+        go(opened, server, f"#{panel}")
+        unnamed = opened.evaluate(
+            """() => [...document.querySelectorAll("#panel input, #panel select, #panel canvas, #panel button")]
+              .filter((one) => !(one.getAttribute("aria-label") || one.labels?.[0]?.textContent || one.textContent))
+              .map((one) => one.outerHTML)"""
+        )
+        assert unnamed == [], json.dumps(unnamed)
