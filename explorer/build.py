@@ -1,7 +1,7 @@
 """Builds the page: the kernels with ziglang, the rest with esbuild after tsc has checked it. `make explorer` runs this.
 
-Writes into the folder given, `src/downup/explorer/static` unless told otherwise. Needs ziglang,
-and node with `npm ci` run here.
+Writes into the folder given, `src/downup/explorer/static` unless told otherwise. Needs ziglang
+and node; what node needs is brought once by npm, in the versions of package-lock.json.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def fields_of_networks() -> list[dict[str, object]]:
 def build_page(folder: Path) -> None:
     """Check and bundle the scripts, and copy what needs no building."""
     tools = HERE / "node_modules" / ".bin"
+    if not tools.is_dir():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True)
     subprocess.run([str(tools / "tsc"), "--noEmit"], cwd=HERE, check=True)
     bundle = [
         "--bundle",

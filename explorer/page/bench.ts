@@ -147,7 +147,18 @@ class Bench {
   }
 
   private pickInput(place: Place): void {
+    if (this.controls.is("draw") && this.name !== "max_unpool2d" && this.name !== "pixel_shuffle") return this.paint(place);
     this.pinned = () => this.lightTargets(place);
+  }
+
+  /** One sample of the input brought to the chosen level; the drawing is then the reader's own picture. */
+  private paint(place: Place): void {
+    const { x } = this.shown!, data = x.data.slice(), plane = x.rows * x.columns;
+    for (let c = 0; c < x.channels; c++) data[c * plane + place.row * x.columns + place.column] = this.controls.number("level");
+    this.page.drawn({ ...x, data });
+    this.controls.set("picture", "own");
+    this.update();
+    this.lightTargets(place);
   }
 
   private pickOutput(place: Place): void {

@@ -15,6 +15,8 @@ export const FAMILIES: Record<string, string[]> = {
 
 const POOLS = ["max_pool2d", "max_pool2d_with_offsets", "max_unpool2d", "avg_pool2d", "lp_pool2d"];
 const CONVOLUTIONS = ["conv2d", "conv_transpose2d", "resize_conv2d"];
+// Their input is made of the picture first.
+const DERIVED = ["max_unpool2d", "pixel_shuffle"];
 const WINDOWS = [...POOLS, ...CONVOLUTIONS];
 
 /** A sentence for a newcomer. */
@@ -42,7 +44,7 @@ export const MEANINGS: Record<string, string> = {
 export const DEFAULTS: Values = {
   operator: "max_pool2d", picture: "circle", colour: "1", kernel: "2", stride: "2", padding: "numbers", sides: "0", dilation: "1", ceil: "0",
   counted: "1", norm: "2", rows: "4", columns: "4", taps: "3", edge: "reflect", mode: "bilinear", scale: "2", corners: "0", antialias: "0",
-  factor: "2", order: "CRD", extra: "0", filter: "average", side: "256",
+  factor: "2", order: "CRD", extra: "0", filter: "average", side: "256", draw: "0", level: "255",
 };
 
 const among = (...names: string[]) => (values: Values) => names.includes(values["operator"]!);
@@ -54,6 +56,8 @@ export function fieldsOf(pictures: { value: string; label: string }[]): Field[] 
     { kind: "choice", name: "operator", label: "operator", options: operators },
     { kind: "choice", name: "picture", label: "picture", options: pictures },
     { kind: "switch", name: "colour", label: "in colour", shown: (values) => ["house", "own"].includes(values["picture"]!) },
+    { kind: "switch", name: "draw", label: "draw: a click on the input paints", shown: (values) => !DERIVED.includes(values["operator"]!) },
+    { kind: "slider", name: "level", label: "level to paint", low: 0, high: 255, shown: (values) => values["draw"] === "1" && !DERIVED.includes(values["operator"]!) },
     { kind: "slider", name: "kernel", label: "window", low: 1, high: 7, shown: among(...WINDOWS, "max_blur_pool2d") },
     { kind: "choice", name: "filter", label: "filter", options: Object.entries(FILTERS).map(([value, label]) => ({ value, label })), shown: among(...CONVOLUTIONS) },
     { kind: "slider", name: "stride", label: "stride", low: 1, high: 5, shown: among(...POOLS, "conv2d", "conv_transpose2d", "blur_pool2d", "max_blur_pool2d") },

@@ -45,6 +45,11 @@ export class Page {
     return this.made.get(key)!;
   }
 
+  /** What the reader drew. */
+  drawn(picture: Planes): void {
+    this.own = { picture, name: "a drawing" };
+  }
+
   async open(file: File, side: number): Promise<void> {
     try {
       this.own = { picture: await openPicture(file, file.name, side), name: file.name };

@@ -156,6 +156,20 @@ def test_the_reader_sees_their_own_picture(opened: Page, server: Server) -> None
     assert opened.locator(".plot .size").first.inner_text() == "4 × 6"
 
 
+def test_a_click_paints_where_drawing_is_on(opened: Page, server: Server) -> None:
+    go(
+        opened,
+        server,
+        "#bench?operator=max_pool2d&picture=numbers&kernel=2&stride=2&padding=valid&draw=1&level=250",
+    )
+    point(opened, 0, 1, 1, of=(6, 6))
+    opened.mouse.down()
+    opened.mouse.up()
+    assert "picture=own" in opened.evaluate("location.hash")
+    point(opened, 1, 0, 0, of=(3, 3))
+    assert hint(opened).startswith("output (0, 0) = 250: from input (1, 1) = 250")
+
+
 def test_hostile_files_are_refused_and_nothing_breaks(opened: Page, server: Server) -> None:
     go(opened, server, "#bench")
     assert "200 million pixels" in send(opened, "huge.png", png(20_000, 10_000))
