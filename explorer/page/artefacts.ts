@@ -38,7 +38,7 @@ class Artefacts {
   private resized = new Plot("resize_conv2d: the same");
   private verdict = make("p", "hint");
   private original = new Plot("picture");
-  private downs = Object.keys(DOWNS).map((name) => ({ name, plot: new Plot(name), change: new Plot("changed by the shift"), note: make("p", "hint") }));
+  private downs = Object.keys(DOWNS).map((name) => ({ name, plot: new Plot(name), change: new Plot("change"), note: make("p", "hint") }));
   private chart = new Chart("What passes on the way down", { x: "frequency, cycles per sample", y: "gain", most: 1.2 });
 
   constructor(root: HTMLElement, private values: Values, private page: Page) {

@@ -41,7 +41,7 @@ class Edges {
       make("section", "block", make("h2", "", name === "own" ? "Your own" : FILTERS[name]!), make("div", "plots three", weights.root, found.root, pooled.root), note),
     );
     const text = make("p", "text", "A convolution answers where the picture looks like its filter. Pooling then keeps the strongest answers: at a quarter of the size, the features are still there. Answers below zero are cut off, as a network does.");
-    root.append(make("div", "bench", side, make("div", "stage", text, make("div", "plots three", this.original.root), ...sections)));
+    root.append(make("div", "bench", side, make("div", "stage", text, make("div", "plots one", this.original.root), ...sections)));
     this.update();
   }
 

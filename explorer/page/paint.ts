@@ -18,9 +18,10 @@ export type Scale = "levels" | "signed" | "scaled";
 
 export function rangeOf(x: Planes, scale: Scale): Range {
   let low = Infinity, high = -Infinity;
-  for (const value of x.data) {
-    if (value < low) low = value;
-    if (value > high) high = value;
+  const { data } = x;
+  for (let i = 0; i < data.length; i++) {
+    if (data[i]! < low) low = data[i]!;
+    if (data[i]! > high) high = data[i]!;
   }
   const largest = Math.max(-low, high, 1e-6);
   // What a bicubic interpolation overshoots stays within black and white.
@@ -30,24 +31,26 @@ export function rangeOf(x: Planes, scale: Scale): Range {
 
 const COOL = [36, 99, 201], WARM = [217, 95, 14], MIDDLE = 245;
 
+function paintLevels(x: Planes, channels: number[], bytes: Uint8ClampedArray, range: Range): void {
+  const plane = x.rows * x.columns, scale = 255 / (range.high - range.low), { low } = range;
+  for (let c = 0; c < 3; c++) {
+    const first = (channels[c] ?? channels[0]!) * plane, from = x.data.subarray(first, first + plane);
+    for (let i = 0; i < plane; i++) bytes[4 * i + c] = (from[i]! - low) * scale;
+  }
+}
+
+function paintSigned(from: Float32Array, bytes: Uint8ClampedArray, most: number): void {
+  for (let i = 0; i < from.length; i++) {
+    const value = from[i]!, share = Math.min(Math.abs(value) / most, 1), colour = value < 0 ? COOL : WARM;
+    for (let c = 0; c < 3; c++) bytes[4 * i + c] = MIDDLE + (colour[c]! - MIDDLE) * share;
+  }
+}
+
 /** One tile: one channel in grey (below zero blue, above orange), or three as colours. */
 export function paintTile(x: Planes, channels: number[], range: Range): OffscreenCanvas {
-  const plane = x.rows * x.columns, bytes = new Uint8ClampedArray(4 * plane);
-  const scale = 255 / (range.high - range.low);
-  for (let i = 0; i < plane; i++) {
-    bytes[4 * i + 3] = 255;
-    if (channels.length === 3) {
-      for (let c = 0; c < 3; c++) bytes[4 * i + c] = (x.data[channels[c]! * plane + i]! - range.low) * scale;
-      continue;
-    }
-    const value = x.data[channels[0]! * plane + i]!;
-    if (range.isSigned) {
-      const share = Math.min(Math.abs(value) / range.high, 1), colour = value < 0 ? COOL : WARM;
-      for (let c = 0; c < 3; c++) bytes[4 * i + c] = MIDDLE + (colour[c]! - MIDDLE) * share;
-    } else {
-      bytes[4 * i] = bytes[4 * i + 1] = bytes[4 * i + 2] = (value - range.low) * scale;
-    }
-  }
+  const plane = x.rows * x.columns, bytes = new Uint8ClampedArray(4 * plane).fill(255);
+  if (range.isSigned && channels.length === 1) paintSigned(x.data.subarray(channels[0]! * plane, (channels[0]! + 1) * plane), bytes, range.high);
+  else paintLevels(x, channels, bytes, range);
   const canvas = new OffscreenCanvas(x.columns, x.rows);
   canvas.getContext("2d")!.putImageData(new ImageData(bytes, x.columns, x.rows), 0, 0);
   return canvas;
@@ -107,23 +110,23 @@ export function drawLights(
     return [left + place.column * scale + inset, top + place.row * scale + inset, Math.max(scale - 2 * inset, 1), Math.max(scale - 2 * inset, 1)] as const;
   };
   for (const link of lights.links) {
-    context.globalAlpha = 0.15 + 0.5 * (Math.abs(link.weight) / most);
+    context.globalAlpha = 0.1 + 0.35 * (Math.abs(link.weight) / most);
     context.fillStyle = colour;
     context.fillRect(...box(link, 0));
     context.globalAlpha = 1;
     context.strokeStyle = colour;
     context.lineWidth = line;
     if (scale >= 6) context.strokeRect(...box(link, line / 2));
-    if (scale >= 44 && lights.links.length > 1) {
+    if (scale >= 50 && lights.links.length > 1) {
       const { left, top } = origin(link.channel);
       context.font = `600 ${Math.min(scale / 5, 11)}px system-ui, sans-serif`;
       context.textAlign = "left";
       context.textBaseline = "top";
+      const text = `×${short(link.weight)}`, x = left + link.column * scale + line, y = top + link.row * scale + line;
       context.fillStyle = colour;
-      const text = `×${short(link.weight)}`, x = left + link.column * scale + line + 1, y = top + link.row * scale + line + 1;
-      context.strokeStyle = "rgba(255, 255, 255, 0.9)";
-      context.strokeText(text, x, y);
-      context.fillText(text, x, y);
+      context.fillRect(x, y, context.measureText(text).width + 5, Math.min(scale / 5, 11) + 4);
+      context.fillStyle = theme("--card");
+      context.fillText(text, x + 2, y + 2);
     }
   }
   if (lights.frame) {

@@ -62,9 +62,17 @@ export class Page {
   }
 }
 
+const greys = new WeakMap<Planes, Planes>();
+
 /** Brightness alone, as the field weighs it. */
 export function grey(x: Planes): Planes {
   if (x.channels !== 3) return x;
+  let found = greys.get(x);
+  if (!found) greys.set(x, (found = brightness(x)));
+  return found;
+}
+
+function brightness(x: Planes): Planes {
   const plane = x.rows * x.columns, out = planes(1, x.rows, x.columns);
   for (let i = 0; i < plane; i++) {
     out.data[i] = Math.round(0.299 * x.data[i]! + 0.587 * x.data[plane + i]! + 0.114 * x.data[2 * plane + i]!);

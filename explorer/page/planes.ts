@@ -20,7 +20,9 @@ export function at(x: Planes, channel: number, row: number, column: number): num
 
 /** Each number changed by itself, in single precision. */
 export function mapped(x: Planes, change: (value: number) => number): Planes {
-  return planes(x.channels, x.rows, x.columns, x.data.map(change));
+  const out = planes(x.channels, x.rows, x.columns);
+  for (let i = 0; i < out.data.length; i++) out.data[i] = change(x.data[i]!);
+  return out;
 }
 
 /** The picture moved: what leaves on one side is lost, and the edge is repeated on the other. */

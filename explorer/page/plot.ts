@@ -67,6 +67,7 @@ export class Plot {
   private centre = { x: 0.5, y: 0.5 };
   private cursor: Place | null = null;
   private bitmaps: OffscreenCanvas[] = [];
+  private scale: Scale = "levels";
   private range: Range = { low: 0, high: 255, isSigned: false };
   private drag: { x: number; y: number; moved: boolean } | null = null;
   private isWaiting = false;
@@ -99,16 +100,17 @@ export class Plot {
 
   show(picture: Planes, tiling: Tiling = plainTiling(picture.channels), margin: [number, number, number, number] = [0, 0, 0, 0], scale: Scale = "levels"): void {
     const isSame = picture.rows === this.picture.rows && picture.columns === this.picture.columns;
+    const isPainted = picture === this.picture && tiling.side === 1 && this.tiling.side === 1 && scale === this.scale;
     this.picture = picture;
     this.tiling = tiling;
     this.margin = margin;
-    this.range = rangeOf(picture, scale);
+    this.scale = scale;
     this.lights = [];
     if (!isSame) this.reset();
     this.size.textContent = `${picture.rows} × ${picture.columns}${picture.channels > 3 ? ` × ${picture.channels} channels` : ""}`;
     const help = this.events.hover ? " Arrow keys move from sample to sample." : "";
     this.canvas.setAttribute("aria-label", `${this.title.textContent}: ${picture.rows} rows, ${picture.columns} columns.${help}`);
-    this.paint();
+    if (!isPainted) this.paint();
     this.draw();
   }
 
@@ -127,7 +129,7 @@ export class Plot {
   }
 
   private paint(): void {
-    const { side, colours, channel } = this.tiling, { range } = this;
+    const { side, colours, channel } = this.tiling, range = (this.range = rangeOf(this.picture, this.scale));
     this.bitmaps = Array.from({ length: side * side }, (_, tile) => {
       const chosen = Array.from({ length: colours }, (_, colour) => channel(tile, colour));
       return paintTile(this.picture, chosen, range);

@@ -111,8 +111,8 @@ export function convolved(weight: Float32Array, window: Window, x: { rows: numbe
 }
 
 /** Each number by itself: how fast its output changes with it. */
-export function pointwise(slope: Planes): Stage {
-  const link = (channel: number, row: number, column: number): Link[] => [{ channel, row, column, weight: at(slope, channel, row, column) }];
+export function pointwise(x: Planes, slope: (value: number) => number): Stage {
+  const link = (channel: number, row: number, column: number): Link[] => [{ channel, row, column, weight: slope(at(x, channel, row, column)) }];
   return { inputs: link, outputs: link };
 }
 
