@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from downup.data.colors import ClassInfo
@@ -39,6 +40,8 @@ def options(classes: list[ClassInfo]) -> dict[str, Any]:
 def read(path: Path) -> Array:
     if path.suffix == ".npy":
         return np.load(path)
+    if path.suffix == ".zarr":
+        return zarr.open(str(path), mode="r")["0"][:]
     with Image.open(path) as image:
         return np.asarray(image)
 
@@ -64,7 +67,7 @@ def stopping(session: Any, after: int) -> Any:
     return session
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy", ".zarr"])
 def test_the_file_holds_the_labels_of_the_whole_picture(
     tmp_path: Path, make_session: Make, options: dict[str, Any], picture: Array, suffix: str
 ):
@@ -79,6 +82,9 @@ def test_the_file_holds_the_labels_of_the_whole_picture(
     assert [step[0] for step in said] == sorted({step[0] for step in said})
     assert said[-1] == (150 * 230, 150 * 230, str(tmp_path / "a.tif"))
     assert names_in(out.parent) == [out.name]
+    # Again, over the old file.
+    label_image(session, tmp_path / "a.tif", out, **options)
+    np.testing.assert_array_equal(read(out), whole)
 
 
 def test_one_pixel_is_a_picture(tmp_path: Path, make_session: Make, options: dict[str, Any]):
@@ -100,6 +106,39 @@ def test_an_overlay_lies_beside_the_labels_and_is_smaller_for_a_large_picture(
     label_image(make_session(), large, tmp_path / "a.png", **arguments)
     with Image.open(tmp_path / "seen.jpg") as seen:
         assert seen.size == (1400, 1367)
+
+
+def test_labels_lie_where_their_picture_lies_on_the_earth(
+    tmp_path: Path, make_session: Make, options: dict[str, Any], picture: Array
+):
+    tags = [
+        (33550, 12, 3, (0.5, 0.5, 0.0), True),
+        (33922, 12, 6, (0.0, 0.0, 0.0, 7.0, 51.0, 0.0), True),
+        (34735, 3, 8, (1, 1, 0, 1, 1024, 0, 1, 2), True),
+        (34737, 2, 0, "WGS 84|", True),
+    ]
+    tifffile.imwrite(tmp_path / "a.tif", picture, photometric="rgb", extratags=tags)
+    label_image(make_session(), tmp_path / "a.tif", tmp_path / "b.tif", **options)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert [file.pages[0].tags[tag[0]].value for tag in tags] == [tag[3] for tag in tags]
+
+
+def test_probabilities_of_chosen_classes_lie_beside_the_labels(
+    tmp_path: Path, make_session: Make, options: dict[str, Any], picture: Array
+):
+    session = make_session(halo=3, stride=4)
+
+    def probabilities(pixels: Array, classes: list[int]) -> Array:
+        # By brightness and class, so that places and planes that are mixed up would show.
+        return np.stack([pixels[..., 0] / 255 * (number + 1) / 3 for number in classes], axis=2)
+
+    session.probabilities = probabilities
+    chosen = ["land", "water"]
+    done = label_image(session, picture, tmp_path / "a.png", probabilities=chosen, **options)
+    assert [path.name for path in done.probabilities] == ["a_land.png", "a_water.png"]
+    for path, share in zip(done.probabilities, (1, 1 / 3), strict=True):
+        np.testing.assert_array_equal(read(path), np.rint(picture[..., 0] * share).astype(np.uint8))
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), make_session(halo=3, stride=4).labels(picture))
 
 
 # ------------------------------------------------------------ stopped and resumed

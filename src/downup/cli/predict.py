@@ -37,7 +37,7 @@ def predict(
         ),
     ],
     kind: Annotated[
-        Literal["png", "tiff", "npy"],
+        Literal["png", "tiff", "npy", "zarr"],
         typer.Option("--format", help="Of the labels in a folder.", rich_help_panel=_RESULT),
     ] = "png",
     overlay: Annotated[
@@ -72,6 +72,9 @@ def predict(
             rich_help_panel=_MACHINE,
         ),
     ] = None,
+    level: Annotated[
+        int, typer.Option(min=0, help="Of OME-Zarr, the level to label.", rich_help_panel=_MACHINE)
+    ] = 0,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on.", rich_help_panel=_MACHINE)
     ] = "auto",
@@ -103,10 +106,12 @@ def predict(
     """
     keep_memory()
     from downup.prediction import FORMATS, format_of, label_folder, label_image, parse_bytes
+    from downup.prediction.sources import is_zarr
 
     options: dict[str, Any] = {
         "memory": parse_bytes(memory),
         "window": window,
+        "level": level,
         "probabilities": [name.strip() for name in probabilities.split(",") if name.strip()],
         "resume": resume,
     }
@@ -117,11 +122,12 @@ def predict(
         raise ArgumentError(f"workers is {workers}, but labels are made here; add --cluster local")
     if cluster is not None and made.file.suffix != ".onnx":
         raise DataError(f"{network}: has no model.onnx, which workers need; write one with downup export")
-    is_file = len(pictures) == 1 and not pictures[0].is_dir() and format_of(out) is not None
+    is_single = len(pictures) == 1 and (is_zarr(pictures[0]) or not pictures[0].is_dir())
+    is_file = is_single and format_of(out) is not None and (is_zarr(out) or not out.is_dir())
     try:
         with _machines(cluster, workers, threads, console) as machines, pixels_bar(console) as progress:
             options["cluster"] = machines
-            if is_file and not out.is_dir():
+            if is_file:
                 shown = out.with_name(f"{out.stem}_overlay.jpg") if overlay else None
                 label_image(made.session, pictures[0], out, overlay=shown, progress=progress, **options)
                 failed: tuple[tuple[Path, str], ...] = ()

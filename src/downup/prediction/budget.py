@@ -119,7 +119,7 @@ def window_memory(session: Session, image: Image, windows: list[Window], extra: 
     columns = max(window.columns.stop - window.columns.start for window in windows)
     channels = 3
     # Pixels of this window and the next; labels of this one and of the one before, cut out and as bytes.
-    pixels = rows * columns * (2 * channels + 4 + 2 * extra)
+    pixels = rows * columns * (2 * channels + 4 + extra)
     # Results are written from whole rows of the picture, some at a time.
     finishing = 2 * image.columns * ROWS_AT_ONCE
     return max(session.label_memory(rows, columns) + image.read_memory(rows, columns) + pixels, finishing)

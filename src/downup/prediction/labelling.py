@@ -17,7 +17,7 @@ from downup.prediction.budget import DEFAULT_MEMORY, choose_window, memory_now
 from downup.prediction.cluster import Cluster, Task
 from downup.prediction.session import Session
 from downup.prediction.sinks import FORMATS, Layer, draw_overlay, format_of, write_layer
-from downup.prediction.sources import Sliceable, open_image
+from downup.prediction.sources import Sliceable, geographic_tags, is_zarr, open_image
 from downup.prediction.sources.fingerprint import file_sha256
 from downup.prediction.streaming import stream
 from downup.prediction.windows import Window, windows_of
@@ -58,6 +58,7 @@ def label_image(
     *,
     classes: Sequence[ClassInfo],
     channels: Literal["rgb", "grey"],
+    level: int = 0,
     probabilities: Sequence[str] = (),
     overlay: str | PathLike[str] | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -75,9 +76,10 @@ def label_image(
     Args:
         session: what labels a window.
         source: a file as `open_image` takes it, or anything with a shape and slicing.
-        out: a file whose suffix tells the format: .png, .tif or .npy.
+        out: a file whose suffix tells the format: .png, .tif, .npy or .zarr.
         classes: name and colour of each class, as many as `session` knows.
         channels: what the session wants to see.
+        level: of OME-Zarr, which level to label.
         probabilities: classes whose probability is written too, 255 for 1, as `STEM_NAME` beside `out`.
         overlay: a JPEG file for the picture with its labels over it; a large one is shown smaller.
         memory: bytes that the process may hold.
@@ -99,14 +101,16 @@ def label_image(
     if kind is None:
         raise ArgumentError(f"out is {str(out)!r}; end its name in one of {', '.join(FORMATS.values())}")
     chosen = class_numbers(probabilities, classes)
-    image = open_image(source, channels, memory)
+    image = open_image(source, channels, memory, level)
     try:
-        if out.is_dir():
+        if out.is_dir() and not (kind == "zarr" and is_zarr(out)):
             raise IsADirectoryError(errno.EISDIR, "Is a directory", str(out))
         with Work(out) as work:
             side = window if window is not None else work.window
             if side is None:
-                side = choose_window(session, image, memory=memory, extra=5 * len(chosen))
+                # Of probabilities those of all classes, then the chosen ones in their steps to bytes.
+                extra = 4 * len(classes) + 16 * len(chosen) if chosen else 0
+                side = choose_window(session, image, memory=memory, extra=extra)
             windows = windows_of(session, image.rows, image.columns, side)
             about = {
                 "model": {"path": str(model), "sha256": file_sha256(Path(model))} if model else {},
@@ -133,10 +137,14 @@ def label_image(
                 stream(session, image, windows, todo, tell.after(work.write), chosen)
             else:
                 files = _files(source, model)
-                task = Task(*files, work.layers, windows, channels, tuple(chosen), memory, cluster.threads)
+                task = Task(
+                    *files, work.layers, windows, channels, tuple(chosen), memory, cluster.threads, level
+                )
                 cluster.label(task, todo, tell.after(work.note))
+            tags = geographic_tags(image)
             for number, (path, layer) in enumerate(zip(paths, _layers(classes, probabilities), strict=True)):
-                work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=work.rows(number)))
+                rows = work.rows(number)
+                work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=rows, tags=tags))
             if overlay is not None:
                 rows, left = work.rows(0), memory - memory_now()
                 work.publish(Path(overlay), lambda path: draw_overlay(path, image, rows, classes, left))

@@ -106,7 +106,7 @@ def label_folder(
         overlay: also write `STEM_overlay.jpg`, the picture with its labels laid over it.
         progress: called after each picture with (pictures done, pictures, name of the file).
         suffix: of the files of labels, as in `label_image`.
-        options: `memory`, `window`, `probabilities`, `model` and `resume`, as in `label_image`; `windows_progress`
+        options: `level`, `memory`, `window`, `probabilities`, `model` and `resume`, as in `label_image`; `windows_progress`
             is its `progress`.
 
     Raises:

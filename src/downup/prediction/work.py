@@ -138,7 +138,14 @@ class Work:
         left beside it.
         """
         written = self.path / f"result{path.suffix}"
+        if written.is_dir():
+            shutil.rmtree(written)
         write(written)
+        if path.is_dir():
+            # A folder takes the place of an old one in two steps; between them the work is still here.
+            old = self.path / f"old{path.suffix}"
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
         move_file(written, path)
 
     def finish(self, leave_mark: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from downup.data.colors import ClassInfo, flat_palette
@@ -24,10 +25,17 @@ def rows_of(labels: Array, at_once: int = 512) -> Rows:
 def read(path: Path) -> Array:
     if path.suffix == ".npy":
         return np.load(path)
+    if path.suffix == ".zarr":
+        return zarr.open(str(path), mode="r")["0"][:]
     if path.suffix == ".tif":
         return tifffile.imread(path, level=0)
     with Image.open(path) as image:
         return np.asarray(image)
+
+
+def bytes_of(path: Path) -> list[bytes]:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file.read_bytes() for file in files if file.is_file()]
 
 
 @pytest.fixture
@@ -92,9 +100,25 @@ def test_the_same_labels_give_the_same_bytes(tmp_path: Path, layer: Layer):
         paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
         for path, at_once in zip(paths, (512, 512), strict=True):
             write_layer(path, kind, layer, rows_of(labels, at_once))
-        assert paths[0].read_bytes() == paths[1].read_bytes()
+        assert bytes_of(paths[0]) == bytes_of(paths[1])
 
 
 def test_another_format_is_refused(tmp_path: Path, layer: Layer):
-    with pytest.raises(ArgumentError, match="format is 'gif'; use one of png, tiff, npy"):
+    with pytest.raises(ArgumentError, match="format is 'gif'; use one of png, tiff, npy, zarr"):
         write_layer(tmp_path / "a.gif", "gif", layer, rows_of(np.zeros((1, 1), np.uint8)))
+
+
+def test_zarr_tells_of_its_levels_names_and_colours(tmp_path: Path, layer: Layer, classes: list[ClassInfo]):
+    labels = np.random.default_rng(3).integers(0, 3, (600, 1100), np.uint8)
+    write_layer(tmp_path / "a.zarr", "zarr", layer, rows_of(labels))
+    group = zarr.open(str(tmp_path / "a.zarr"), mode="r")
+    about = group.attrs["ome"]
+    (scales,) = about["multiscales"]
+    for number, dataset in enumerate(scales["datasets"]):
+        step = 2**number
+        assert dataset["coordinateTransformations"] == [{"type": "scale", "scale": [step, step]}]
+        np.testing.assert_array_equal(group[dataset["path"]][:], labels[::step, ::step])
+    assert len(scales["datasets"]) == 3
+    told = about["image-label"]
+    assert [item["class"] for item in told["properties"]] == ["water", "ice", "land"]
+    assert [tuple(item["rgba"][:3]) for item in told["colors"]] == [item.color for item in classes]

@@ -30,6 +30,7 @@ class Task:
         chosen: classes whose probability is written too, by number.
         memory: bytes that a format may take that can only be decoded whole.
         threads: of the engine.
+        level: of OME-Zarr, which level is labelled.
         isa: the instruction set, by default the one in use here: labels are the same bits for each of them only.
     """
 
@@ -41,6 +42,7 @@ class Task:
     chosen: tuple[int, ...]
     memory: int
     threads: int
+    level: int = 0
     isa: str = field(default_factory=kernels.active_isa)
 
 
@@ -82,7 +84,7 @@ class Worker:
                 )
             kernels.select_isa(task.isa)
             self._session = Session(task.model, task.threads)
-            self._image = open_image(task.picture, task.channels, task.memory)
+            self._image = open_image(task.picture, task.channels, task.memory, task.level)
             missing = [path for path in task.layers if not path.exists()]
             if missing:
                 return f"{missing[0]} is not there"

@@ -9,13 +9,14 @@ from typing import Any
 from downup.errors import ArgumentError
 from downup.prediction.sinks.layer import Layer, Rows
 from downup.prediction.sinks.npy import write_npy
+from downup.prediction.sinks.ome_zarr import write_zarr
 from downup.prediction.sinks.png import write_png
 from downup.prediction.sinks.tiff import write_tiff
 
-FORMATS = {"png": ".png", "tiff": ".tif", "npy": ".npy"}
+FORMATS = {"png": ".png", "tiff": ".tif", "npy": ".npy", "zarr": ".zarr"}
 """Suffix of each format."""
 
-_BY_SUFFIX = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".npy": "npy"}
+_BY_SUFFIX = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".npy": "npy", ".zarr": "zarr"}
 
 
 def format_of(path: Path) -> str | None:
@@ -47,5 +48,7 @@ def write_layer(path: Path, kind: str, layer: Layer, rows: Rows, tags: Sequence[
         write_tiff(path, layer, rows, tags)
     elif kind == "npy":
         write_npy(path, layer, rows)
+    elif kind == "zarr":
+        write_zarr(path, layer, rows)
     else:
         raise ArgumentError(f"format is {kind!r}; use one of {', '.join(FORMATS)}")

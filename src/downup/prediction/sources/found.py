@@ -9,6 +9,7 @@ from pathlib import Path
 
 from downup.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from downup.errors import DataError
+from downup.prediction.sources.ome_zarr import is_zarr
 
 SUFFIXES = PICTURE_SUFFIXES | {".npy"}
 
@@ -31,7 +32,7 @@ def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> Found:
 
     A file is taken at its word: whether it can be read shows when it is. In folders, hidden files are passed
     over, and so is what has not the suffix of a picture: .png, .jpg, .jpeg, .tif, .tiff, .webp, .bmp
-    or .npy, in any case.
+    or .npy, in any case; but folders of Zarr are pictures.
 
     Raises:
         DataError: there is no picture at all.
@@ -39,7 +40,7 @@ def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> Found:
     pictures: dict[Path, Path] = {}
     empty = []
     for path in map(Path, paths):
-        found = _in_folder(path) if path.is_dir() else [path]
+        found = _in_folder(path) if path.is_dir() and not is_zarr(path) else [path]
         if not found:
             empty.append((path, _why_empty(path)))
         for picture in found:
@@ -58,13 +59,15 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    if path.name.startswith("."):
+        return False
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in SUFFIXES
 
 
 def _why_empty(folder: Path) -> str:
     known = ", ".join(sorted(SUFFIXES))
     for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and any(_is_picture(inner) for inner in entry.iterdir()):
+        if entry.is_dir() and not is_zarr(entry) and any(_is_picture(inner) for inner in entry.iterdir()):
             return (
                 f"{folder}: no pictures in this folder itself, but there are some in {entry}; name that one"
             )

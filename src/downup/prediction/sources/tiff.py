@@ -23,6 +23,8 @@ from downup.prediction.sources.tiff_colors import colors_of, orientation_of
 _AGAIN = "copy or export it again"
 _JPEG = (6, 7, 34892, 33007)
 _REDUCED_OR_MASK = 1 | 4
+# GeoTIFF: scale and place of pixels, a transformation instead of these, and what the coordinates mean.
+_GEOGRAPHIC = (33550, 33922, 34264, 34735, 34736, 34737)
 
 # What tifffile finds odd is either of no matter here, or refused by name below.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -88,6 +90,12 @@ class TiffImage:
     def identity(self) -> dict[str, Any]:
         """See `Image.identity`."""
         return fingerprint(self._path)
+
+    @property
+    def geographic_tags(self) -> tuple[Any, ...]:
+        """Where the picture lies on the Earth, as tifffile writes tags; empty if it does not say."""
+        tags = [self._page.tags.get(code) for code in _GEOGRAPHIC]
+        return tuple((tag.code, tag.dtype, tag.count, tag.value, True) for tag in tags if tag is not None)
 
     def close(self) -> None:
         """See `Image.close`."""
@@ -211,3 +219,8 @@ def _check_places(page: Any, path: Path) -> None:
         if sum(page.databytecounts) < samples * page.bitspersample // 8:
             what = f"says it has {page.imagelength} x {page.imagewidth} pixels, but holds fewer"
             raise FileError(path, what, _AGAIN)
+
+
+def geographic_tags(image: object) -> tuple[Any, ...]:
+    """Of a GeoTIFF that is read as it is stored, where it lies on the Earth; empty of anything else."""
+    return image.geographic_tags if isinstance(image, TiffImage) else ()
