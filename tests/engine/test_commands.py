@@ -32,8 +32,17 @@ def test_inspect_lists_the_steps_and_their_times(file):
     assert "multiply-adds" in done.output
     assert "share" in done.output
     # Four pixels back for one phase of the doubling, three ahead for the other.
-    reach = "at most 8 x 8 pixels; a sample for every 1 x 1; shifts with the picture by multiples of 2 x 2"
+    reach = "at most 8 x 8 pixels; a sample for every 1 x 1, the first centred on -1/2, -1/2; shifts with the picture "
+    reach += "by multiples of 2 x 2"
     assert reach in done.output
+
+
+def test_inspect_tells_how_windows_must_lie(file):
+    done = RUNNER.invoke(app, ["inspect", file, "--size", "32x32"])
+    said = " ".join(done.output.split())
+    assert "windows with the bits of the whole begin and end at multiples of" in said
+    assert "of what they keep" not in said
+    assert "behind what they keep" in said
 
 
 def test_inspect_shows_the_exact_algorithms(file):

@@ -19,6 +19,7 @@ from downup.cli.ops import ops
 from downup.cli.optimize import optimize
 from downup.cli.predict import predict
 from downup.cli.train import train
+from downup.cli.verify import verify
 
 __all__ = ["app", "main"]
 
@@ -49,7 +50,20 @@ def _options(
     pass
 
 
-for command in (check, train, evaluate, predict, export, inspect, bench, optimize, demo, ops, explore):
+for command in (
+    check,
+    train,
+    evaluate,
+    predict,
+    verify,
+    export,
+    inspect,
+    bench,
+    optimize,
+    demo,
+    ops,
+    explore,
+):
     app.command()(command)
 
 

@@ -64,7 +64,7 @@ def inspect(
 
 
 def _reach(session: Session) -> str:
-    """How far the outputs see, and by what a picture may be shifted."""
+    """How far the outputs see, and how windows of a picture must lie."""
     from downup.errors import DataError
 
     try:
@@ -74,10 +74,23 @@ def _reach(session: Session) -> str:
     lines = []
     for name, fields in found.items():
         seen = [field.before + math.ceil(field.stride) + field.after for field in fields]
-        strides, periods = ([getattr(f, key) for f in fields] for key in ("stride", "period"))
+        strides, periods, offsets = (
+            [getattr(f, key) for f in fields] for key in ("stride", "period", "offset")
+        )
         lines.append(
             f"each sample of {name} sees at most {seen[0]:,} x {seen[1]:,} pixels; "
-            f"a sample for every {strides[0]} x {strides[1]}; "
+            f"a sample for every {strides[0]} x {strides[1]}, the first centred on {offsets[0]}, {offsets[1]}; "
             f"shifts with the picture by multiples of {periods[0]} x {periods[1]}"
         )
+    try:
+        rows, columns = session.margins
+    except DataError as error:
+        return "\n".join([*lines, str(error)])
+    lines.append(
+        f"windows with the bits of the whole begin and end at multiples of {rows.period} x {columns.period} pixels, and "
+        f"read {rows.before} rows above and {rows.after} below, {columns.before} columns before and {columns.after} behind "
+        "what they keep"
+    )
+    if session.multiple > 1:
+        lines.append(f"only pictures of a multiple of {session.multiple} rows and columns have such windows")
     return "\n".join(lines)

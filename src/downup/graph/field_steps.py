@@ -83,14 +83,20 @@ def _resized(place: Place) -> Step:
     def reads(first: int, last: int) -> Interval:
         if mode == "nearest":
             return nearest(first), nearest(last)
-        # A cubic on a sample weighs no other.
-        low, high = math.floor(position(first)), math.ceil(position(last))
-        if mode == "cubic":
-            low -= position(first).denominator != 1
-            high += position(last).denominator != 1
-        return low, high
+        if mode == "linear":
+            return math.floor(position(first)), math.ceil(position(last))
+        # A cubic on a sample weighs no other, so that one nearer to the middle may read further.
+        ends = range(min(last - first, math.ceil(scale)) + 1)
+        lows = (_cubic(position(first + i))[0] for i in ends)
+        highs = (_cubic(position(last - i))[1] for i in ends)
+        return min(lows), max(highs)
 
     return Step(axis, 1 / scale, position(0), reads)
+
+
+def _cubic(at: Fraction) -> Interval:
+    between = at.denominator != 1
+    return math.floor(at) - between, math.ceil(at) + between
 
 
 def _scale(place: Place) -> Fraction:

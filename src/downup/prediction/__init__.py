@@ -7,6 +7,7 @@ from downup.prediction.score import DatasetScores, LabelledPicture, PictureScore
 from downup.prediction.session import Session
 from downup.prediction.sinks import FORMATS, format_of, write_labels, write_overlay
 from downup.prediction.sources import Found, Image, find_pictures, open_image
+from downup.prediction.verify import Verified, open_labels, verify_labels
 from downup.prediction.windows import Span, Window, split, windows_of
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Progress",
     "Session",
     "Span",
+    "Verified",
     "Window",
     "find_pictures",
     "format_of",
@@ -30,9 +32,11 @@ __all__ = [
     "label_image",
     "label_picture",
     "open_image",
+    "open_labels",
     "parse_bytes",
     "score_dataset",
     "split",
+    "verify_labels",
     "windows_of",
     "write_labels",
     "write_overlay",

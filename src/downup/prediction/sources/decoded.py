@@ -33,7 +33,7 @@ class DecodedImage:
 
     def __init__(self, path: Path, channels: str, memory: int) -> None:
         self.name, self._path = str(path), path
-        with _any_size(), open_image(path) as image:
+        with any_size(), open_image(path) as image:
             # As it is stored: whether it is turned may stand behind the pixels.
             columns, rows = image.size
             needed = rows * columns * _PEAK_BYTES
@@ -65,7 +65,7 @@ class DecodedImage:
 
 
 @contextmanager
-def _any_size() -> Iterator[None]:
+def any_size() -> Iterator[None]:
     """Let Pillow open pictures of any size: what is too large is refused by the memory that it would take."""
     limit, PillowImage.MAX_IMAGE_PIXELS = PillowImage.MAX_IMAGE_PIXELS, None
     try:

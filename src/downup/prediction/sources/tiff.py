@@ -67,14 +67,17 @@ class TiffImage:
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """See `Image.read`."""
-        if self._plain is not None:
-            parts = [plane.read(rows, columns) for plane in self._plain]
-            samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        else:
-            samples = self._assembled(rows, columns)
+        samples = self.samples(rows, columns)
         if samples.dtype == np.bool_ or self._page.bitspersample == 1:
             samples = samples.astype(np.uint8) * np.uint8(255)
         return to_pixels(samples, self._colors, self._channels, self.name)
+
+    def samples(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """The numbers of a window as they stand in the file, [rows, columns, samples]."""
+        if self._plain is not None:
+            parts = [plane.read(rows, columns) for plane in self._plain]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        return self._assembled(rows, columns)
 
     def read_memory(self, rows: int, columns: int) -> int:
         """See `Image.read_memory`: the window's samples, and the tiles or strips that it touches."""
