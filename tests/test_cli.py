@@ -168,6 +168,37 @@ def test_predict_keeps_size_and_stem_and_paints_in_the_classes_colours(data, tra
     assert (tmp_path / "out" / "odd_overlay.jpg").exists()
 
 
+def test_predict_takes_an_exported_network_and_writes_one_file(data, trained, tmp_path):
+    folder, _ = trained
+    picture, out = data / "val" / "images" / "v0.png", tmp_path / "made" / "labels.tif"
+    names = [item.name for item in CLASSES]
+    result = run(
+        "predict",
+        folder / "model.onnx",
+        picture,
+        "-o",
+        out,
+        "--memory",
+        "1GB",
+        "--probabilities",
+        ",".join(names),
+    )
+    assert result.exit_code == 0, result.output
+    assert "Labelled 1 of 1 pictures" in result.stdout
+    expected = sorted(["labels.tif", *(f"labels_{name}.tif" for name in names)])
+    assert sorted(path.name for path in out.parent.iterdir()) == expected
+    run("predict", folder, picture, "-o", tmp_path)
+    read = [np.asarray(Image.open(out.with_name(f"labels_{name}.tif")).copy()) for name in names]
+    labels, shares = np.asarray(Image.open(out).copy()), np.stack(read).astype(int)
+    np.testing.assert_array_equal(labels, np.asarray(Image.open(tmp_path / "v0.png").copy()))
+    assert np.abs(shares.sum(axis=0) - 255).max() <= 1
+    # The label is that of the most probable class; two may be the same byte.
+    np.testing.assert_array_equal(np.take_along_axis(shares, labels[None], 0)[0], shares.max(axis=0))
+
+    few = run("predict", folder / "model.onnx", picture, "-o", out, "--memory", "1MB")
+    assert_refused(few, "memory is 1 MB", "--memory")
+
+
 def test_predict_names_a_bad_picture_and_labels_the_rest(data, trained, tmp_path):
     folder, _ = trained
     bad = tmp_path / "bad.png"
