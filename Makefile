@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-long lint sanitize bench clean
+.PHONY: demo test test-long lint sanitize bench explorer clean
 
 # torch first and alone: every other package would otherwise be free to choose its version.
 $(READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/* native/*/*)
@@ -36,5 +36,9 @@ sanitize: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/operators.py --output docs/benchmarks.md
 
+# The page of `downup explore`, which is in git as it is built; needs node.
+explorer: $(READY)
+	$(BIN)/python explorer/build.py
+
 clean:
-	rm -rf .venv build demo
+	rm -rf .venv build demo explorer/node_modules

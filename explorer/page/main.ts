@@ -72,6 +72,7 @@ class Explorer {
     }
     this.root.setAttribute("aria-labelledby", `tab-${panel.id}`);
     this.root.replaceChildren();
+    this.page.say("");
     panel.open(this.root, { ...values }, this.page);
   }
 
