@@ -18,7 +18,7 @@ from downup.prediction.windows import Window, windows_of
 DEFAULT_MEMORY = 2 << 30
 # Pixels kept along an axis of a window at most. Twice as many would read little less twice, but more is lost when
 # a machine stops, and progress comes in larger steps.
-_LARGEST_WINDOW = 2048
+_LARGEST_WINDOW = 4096
 # What Python, its threads and the writing of results take as they run.
 _RESERVE = 48 << 20
 
