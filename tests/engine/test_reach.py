@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
+from downup import engine, graph
 from downup.errors import DataError
 from engine.models import model_of, session_of
 from engine.random_graphs import Maker
@@ -46,8 +48,13 @@ def test_what_sees_the_whole_picture_is_named():
     make.shapes["x"] = (1, 3, 16, 16)
     pooled = make.add("GlobalAveragePool", ["x"], (1, 3, 1, 1))
     out = make.add("Mul", ["x", make.convolution(pooled, channels=3, kernel=(1, 1))], (1, 3, 16, 16))
-    session = session_of(
-        model_of(make.nodes, {"x": np.zeros((1, 3, 16, 16), np.float32)}, [out], make.weights)
-    )
-    with pytest.raises(DataError, match=r"labels depend on the whole picture: GlobalAveragePool"):
+    model = model_of(make.nodes, {"x": np.zeros((1, 3, 16, 16), np.float32)}, [out], make.weights)
+    session = session_of(model)
+    with pytest.raises(
+        DataError, match=r"on the whole picture: GlobalAveragePool.* or go on with --approximate"
+    ):
         _ = session.halo
+    assert session.caveat == ""
+    approximate = engine.Session(graph.prepare(ir.from_proto(model)), 1, approximate=True)
+    assert (approximate.halo, approximate.stride) == (0, 1)
+    assert "depend on the whole picture: GlobalAveragePool" in approximate.caveat

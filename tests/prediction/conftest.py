@@ -20,6 +20,7 @@ class MaximumSession:
     """
 
     multiple = 1
+    caveat = ""
 
     def __init__(self, halo: int = 0, stride: int = 1, class_count: int = 3) -> None:
         self.halo = halo

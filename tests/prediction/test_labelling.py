@@ -141,6 +141,23 @@ def test_probabilities_of_chosen_classes_lie_beside_the_labels(
     np.testing.assert_array_equal(read(tmp_path / "a.png"), make_session(halo=3, stride=4).labels(picture))
 
 
+def test_results_that_are_only_approximate_say_so(
+    tmp_path: Path, make_session: Make, options: dict[str, Any], picture: Array
+):
+    session = make_session()
+    session.caveat = "approximate: in windows"
+    for suffix in (".png", ".tif"):
+        assert label_image(session, picture, tmp_path / f"a{suffix}", **options).caveat == session.caveat
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.info["Comment"] == session.caveat
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert session.caveat in file.pages[0].tags["ImageDescription"].value
+    done = label_image(session, picture, tmp_path / "whole.png", **{**options, "window": 230})
+    assert (done.windows, done.caveat) == (1, "")
+    with Image.open(tmp_path / "whole.png") as image:
+        assert "Comment" not in image.info
+
+
 # ------------------------------------------------------------ stopped and resumed
 
 

@@ -33,7 +33,9 @@ class Labeller:
     file: Path
 
 
-def labeller_of(path: Path, command: str, device: str, threads: int | None) -> Labeller:
+def labeller_of(
+    path: Path, command: str, device: str, threads: int | None, approximate: bool = False
+) -> Labeller:
     """A trained network, from the folder of its run or from an ONNX file that downup wrote.
 
     Raises:
@@ -48,7 +50,7 @@ def labeller_of(path: Path, command: str, device: str, threads: int | None) -> L
             raise ArgumentError(
                 f"device is {device!r}, but {path} runs on the CPU; give the run folder instead"
             )
-        made = EngineSession(path, threads)
+        made = EngineSession(path, threads, approximate=approximate)
         return Labeller(made, made.about.classes, made.about.channels, path)
     from downup.training.results import read_classes
     from downup.training.run_folder import open_run

@@ -56,6 +56,14 @@ def predict(
             rich_help_panel=_RESULT,
         ),
     ] = "",
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            "--approximate",
+            help="Cut pictures into windows even for a network whose labels depend on the whole; the results say so.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on where a run was stopped.", rich_help_panel=_RESULT),
@@ -115,13 +123,15 @@ def predict(
         "probabilities": [name.strip() for name in probabilities.split(",") if name.strip()],
         "resume": resume,
     }
-    made = labeller_of(network, "predict", device, threads)
+    made = labeller_of(network, "predict", device, threads, approximate)
     options |= {"classes": made.classes, "channels": made.channels, "model": made.file}
     console = output()
     if cluster is None and workers is not None:
         raise ArgumentError(f"workers is {workers}, but labels are made here; add --cluster local")
     if cluster is not None and made.file.suffix != ".onnx":
         raise DataError(f"{network}: has no model.onnx, which workers need; write one with downup export")
+    if made.session.caveat:
+        say(console, f"Pictures larger than a window are {made.session.caveat}", "yellow")
     is_single = len(pictures) == 1 and (is_zarr(pictures[0]) or not pictures[0].is_dir())
     is_file = is_single and format_of(out) is not None and (is_zarr(out) or not out.is_dir())
     try:

@@ -53,6 +53,13 @@ class Reach:
         return self._paths.refused
 
     @property
+    def caveat(self) -> str:
+        """What is to be said of windows that are not exact."""
+        if not (self._is_approximate and self._paths.refused):
+            return ""
+        return f"approximate: made in windows, though labels depend on the whole picture: {', '.join(self._paths.refused)}"
+
+    @property
     def multiple(self) -> int:
         """Pictures of a multiple of so many rows and columns can be cut into windows."""
         return 1 if self._is_approximate and self._paths.refused else self._paths.multiple
@@ -63,7 +70,8 @@ class Reach:
         refused, output = self._paths.refused, self._model.graph.outputs[0]
         if refused and not self._is_approximate:
             raise DataError(
-                f"{self._source}labels depend on the whole picture: {', '.join(refused)}; windows would only be approximate"
+                f"{self._source}labels depend on the whole picture: {', '.join(refused)}; give memory enough for the whole "
+                "at once, or go on with --approximate"
             )
         strides = [path.stride(output) for path in self._paths.axes]
         if strides != [1, 1]:

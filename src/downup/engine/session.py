@@ -225,6 +225,11 @@ class Session:
         return self._reach.whole_picture_nodes
 
     @property
+    def caveat(self) -> str:
+        """What is to be said of labels that are made in windows; "" where they are those of the whole picture."""
+        return self._reach.caveat
+
+    @property
     def margins(self) -> tuple[graph.Margin, graph.Margin]:
         """How windows must lie along rows and columns, so that their labels have the bits of the whole picture's.
 

@@ -80,6 +80,11 @@ class TorchSession:
         return 1
 
     @property
+    def caveat(self) -> str:
+        """Nothing: labels made in windows are those of the whole picture."""
+        return ""
+
+    @property
     def class_count(self) -> int:
         """Labels run from 0 to this number less one."""
         return self._network.config.classes

@@ -41,6 +41,7 @@ class Labelled:
         rows, columns: the size of the picture.
         windows: how many it was labelled in.
         resumed: how many of these were there already.
+        caveat: what is to be said of labels that are not those of the whole picture at once, or "".
     """
 
     labels: Path
@@ -49,6 +50,7 @@ class Labelled:
     columns: int
     windows: int
     resumed: int
+    caveat: str = ""
 
 
 def label_image(
@@ -112,6 +114,7 @@ def label_image(
                 extra = 4 * len(classes) + 16 * len(chosen) if chosen else 0
                 side = choose_window(session, image, memory=memory, extra=extra)
             windows = windows_of(session, image.rows, image.columns, side)
+            caveat = session.caveat if len(windows) > 1 else ""
             about = {
                 "model": {"path": str(model), "sha256": file_sha256(Path(model))} if model else {},
                 "picture": image.identity(),
@@ -125,11 +128,14 @@ def label_image(
                     "channels": channels,
                     "probabilities": list(probabilities),
                     "instruction_set": kernels.active_isa(),
+                    "caveat": caveat,
                 },
             }
             todo = work.start(about, windows, 1 + len(chosen), resume)
             paths = labelled_paths(out, probabilities)
-            done = Labelled(out, paths[1:], image.rows, image.columns, len(windows), len(windows) - len(todo))
+            done = Labelled(
+                out, paths[1:], image.rows, image.columns, len(windows), len(windows) - len(todo), caveat
+            )
             if work.is_finished:
                 return done
             tell = _Telling(windows, todo, image.name, progress)
@@ -142,7 +148,8 @@ def label_image(
                 )
                 cluster.label(task, todo, tell.after(work.note))
             tags = geographic_tags(image)
-            for number, (path, layer) in enumerate(zip(paths, _layers(classes, probabilities), strict=True)):
+            layers = _layers(classes, probabilities, (caveat,) if caveat else ())
+            for number, (path, layer) in enumerate(zip(paths, layers, strict=True)):
                 rows = work.rows(number)
                 work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=rows, tags=tags))
             if overlay is not None:
@@ -176,9 +183,11 @@ def class_numbers(names: Sequence[str], classes: Sequence[ClassInfo]) -> list[in
     return [known.index(name) for name in names]
 
 
-def _layers(classes: Sequence[ClassInfo], probabilities: Sequence[str]) -> list[Layer]:
-    labels = Layer("labels", flat_palette(classes), tuple(item.name for item in classes))
-    return [labels, *(Layer(f"probability of {name}, 255 for 1") for name in probabilities)]
+def _layers(
+    classes: Sequence[ClassInfo], probabilities: Sequence[str], notes: tuple[str, ...]
+) -> list[Layer]:
+    labels = Layer("labels", flat_palette(classes), tuple(item.name for item in classes), notes)
+    return [labels, *(Layer(f"probability of {name}, 255 for 1", notes=notes) for name in probabilities)]
 
 
 class _Telling:

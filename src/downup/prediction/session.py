@@ -32,6 +32,11 @@ class Session(Protocol):
         ...
 
     @property
+    def caveat(self) -> str:
+        """What is to be said of labels that are made in windows; "" where they are those of the whole picture."""
+        ...
+
+    @property
     def class_count(self) -> int:
         """How many classes there are; labels are smaller."""
         ...

@@ -27,6 +27,8 @@ def write_png(path: Path, layer: Layer, rows: Rows) -> None:
         _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", rows.columns, rows.rows, 8, kind, 0, 0, 0))
         if layer.palette is not None:
             _write_chunk(file, b"PLTE", layer.palette)
+        for note in layer.notes:
+            _write_chunk(file, b"tEXt", b"Comment\0" + note.encode("latin-1", "replace"))
         # Rows as they are, without a filter: neighbours among labels are equal or unrelated.
         packer = zlib.compressobj(6)
         waiting = b""
