@@ -44,6 +44,12 @@ def assert_refused(result, *words):
         assert word in result.stderr
 
 
+@pytest.fixture(autouse=True)
+def _own_memory(monkeypatch):
+    """What a process of the command line holds: this one holds whatever the tests before have loaded."""
+    monkeypatch.setattr("downup.prediction.budget.memory_now", lambda: 300 << 20)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = write_shapes(tmp_path_factory.mktemp("data") / "shapes")

@@ -23,19 +23,22 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_picture_of_the_page_is_there_and_none_more() -> None:
-    page = (ROOT / "docs" / "down_and_up.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"\]\(pictures/([\w.]+)\)", page)) == {path.name for path in FOLDER.iterdir()}
+def test_every_picture_of_a_page_is_there_and_none_more() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    assert set(re.findall(r"\]\((?:docs/)?pictures/([\w.]+)\)", shown)) == {
+        path.name for path in FOLDER.iterdir()
+    }
 
 
 def test_drawings_are_up_to_date(drawn: Path) -> None:
-    for path in FOLDER.glob("*.svg"):
-        assert (drawn / path.name).read_text() == path.read_text(), path.name
+    for new in drawn.glob("*.svg"):
+        assert new.read_text() == (FOLDER / new.name).read_text(), new.name
 
 
 def test_photographs_are_up_to_date(drawn: Path) -> None:
-    for path in FOLDER.glob("*.png"):
-        with Image.open(path) as kept, Image.open(drawn / path.name) as new:
+    for path in drawn.glob("*.png"):
+        with Image.open(FOLDER / path.name) as kept, Image.open(path) as new:
             assert kept.size == new.size, path.name
             difference = np.abs(np.asarray(kept, dtype=np.int16) - np.asarray(new, dtype=np.int16))
         # Decoders of JPEG differ by a step of grey, which three times stronger differences show as up to six.

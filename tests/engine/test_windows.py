@@ -12,7 +12,7 @@ from downup.errors import DataError
 from engine.cuttable import Cuttable, picture
 from engine.windowed import closest, even, in_windows
 
-ORDINARY, LONG = 60, 2000
+ORDINARY, LONG = 30, 2000
 # A cubic whose last sample of a block lies on a sample, and the one before it reads further.
 FOUND = (1133,)
 

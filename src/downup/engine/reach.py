@@ -21,16 +21,12 @@ _EXAMPLE_SIDE = 256
 class Reach:
     """What is found in a graph, and asked of the plan only for the tiles that its kernels work in.
 
-    tiles_of: the tiles of a plan for a picture of a side.
     source: begins a message.
     is_approximate: go on where labels depend on the whole picture, as if each saw what lies below it.
     """
 
-    def __init__(
-        self, model: ir.Model, tiles_of: Callable[[int], TilesByName], source: str, is_approximate: bool
-    ) -> None:
-        self._model, self._tiles_of, self._source = model, tiles_of, source
-        self._is_approximate = is_approximate
+    def __init__(self, model: ir.Model, source: str, is_approximate: bool) -> None:
+        self._model, self._source, self._is_approximate = model, source, is_approximate
 
     @cached_property
     def _paths(self) -> graph.Paths:
@@ -64,9 +60,11 @@ class Reach:
         """Pictures of a multiple of so many rows and columns can be cut into windows."""
         return 1 if self._is_approximate and self._paths.refused else self._paths.multiple
 
-    @cached_property
-    def margins(self) -> tuple[graph.Margin, graph.Margin]:
-        """How windows lie along rows and columns."""
+    def margins(self, tiles_of: Callable[[int], TilesByName]) -> tuple[graph.Margin, graph.Margin]:
+        """How windows lie along rows and columns.
+
+        tiles_of: the tiles of a plan for a picture of a side.
+        """
         refused, output = self._paths.refused, self._model.graph.outputs[0]
         if refused and not self._is_approximate:
             raise DataError(
@@ -81,6 +79,6 @@ class Reach:
             )
         side = math.ceil(_EXAMPLE_SIDE / self._paths.multiple) * self._paths.multiple
         try:
-            return graph.find_margins(self._model, self._paths, self._tiles_of(side))
+            return graph.find_margins(self._model, self._paths, tiles_of(side))
         except DataError as error:
             raise DataError(f"{self._source}{str(error).removeprefix(self._source)}") from None

@@ -101,7 +101,7 @@ class Session:
         )
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._blocks = Blocks()
-        self._reach = Reach(self._model, self._tiles, self._source, approximate)
+        self._reach = Reach(self._model, self._source, approximate)
         self._lock = Lock()
         unknown = [
             name_node(node)
@@ -229,14 +229,14 @@ class Session:
         """What is to be said of labels that are made in windows; "" where they are those of the whole picture."""
         return self._reach.caveat
 
-    @property
+    @cached_property
     def margins(self) -> tuple[graph.Margin, graph.Margin]:
         """How windows must lie along rows and columns, so that their labels have the bits of the whole picture's.
 
         Raises:
             DataError: labels depend on the whole picture, or there is none for each pixel.
         """
-        return self._reach.margins
+        return self._reach.margins(self._tiles)
 
     @property
     def halo(self) -> int:
