@@ -73,7 +73,7 @@ def report(rows: Sequence[Row], memory: int, notes: Sequence[str], output: Path 
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 380, 74, 210, 24, 52
 COLOURS = {DOWNUP: "#0b6e99", BLEND_QUARTER: "#b4532a", BLEND_HALF: "#7a5195"}
-DASHES = {10: "2 4", 100: "7 4", 1000: ""}
+DASHES = {10: "2 4", 100: "7 4", 933: ""}
 
 
 def curves(rows: Sequence[Row]) -> str:

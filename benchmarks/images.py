@@ -22,7 +22,7 @@ from large_pictures import write
 from measure import machine
 
 # Megapixels: how many times as large as the sample, rows, columns.
-PICTURES = {10: (1, 2700, 3704), 100: (3, 8100, 12346), 1000: (8, 21600, 43200)}
+PICTURES = {10: (1, 2700, 3704), 100: (3, 8100, 12346), 933: (8, 21600, 43200)}
 # What the plain loop holds of a pixel: three bytes of the picture and one of what the network sees, scores of four classes
 # and a weight in float32, and scores once more while they are divided. A gigapixel would take 21 GB.
 MOST_BLENDED = 100
