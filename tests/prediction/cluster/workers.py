@@ -33,7 +33,7 @@ class MortalWorker(SlowWorker):
         if lives:
             try:
                 lives[0].unlink()
-                threading.Timer(random.uniform(0.02, 0.4), die).start()
+                threading.Timer(random.uniform(0.3, 1.5), die).start()
             except FileNotFoundError:
                 pass  # another one took it
         return super().open()
