@@ -92,11 +92,21 @@ def build_page(folder: Path) -> None:
 
 
 def hash_sources() -> str:
-    """One number for what the scripts are made of; `BUILT` keeps that of the last build."""
-    files = [*(HERE / "page").iterdir(), HERE / "package-lock.json", HERE / "tsconfig.json"]
+    """One number for what the page is made of, kernels included; `BUILT` keeps that of the last build."""
+    root = HERE.parent
+    files = {
+        *(HERE / "page").iterdir(),
+        HERE / "package-lock.json",
+        HERE / "tsconfig.json",
+        HERE / "build.py",
+    }
+    files |= {root / name for name in SOURCES} | {
+        *(root / "native").rglob("*.h"),
+        *(HERE / "native").iterdir(),
+    }
     found = hashlib.sha256()
     for path in sorted(files):
-        found.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()
 
 
