@@ -55,6 +55,14 @@ SMALL_LIMITS = (-(2**31), -2, -1, 0, 1, 255, 256, 257, 2**30, 2**30 + 1, 2**31 -
 LIMITS = (*SMALL_LIMITS, -(2**63), -(2**62), 2**32, 2**61, 2**62, 2**63 - 1)
 
 
+def shown(view: Any) -> str:
+    """A view in words."""
+    if view == ffi.NULL:
+        return "NULL"
+    data = " no data" if view.data == ffi.NULL else ""
+    return f"type {view.type} sizes {list(view.sizes)} strides {list(view.strides)}{data}"
+
+
 class FaultError(Exception):
     """What the library did wrong."""
 
@@ -119,16 +127,9 @@ class Case:
         lines = [f"du_{self.operator} on {self.isa}, threads {self.threads}, must {self.must or 'either'}"]
         lines += [f"  window {self.window}"]
         for name in VIEWS[self.operator]:
-            view, block = self.views[name], self.blocks[name]
-            if view == ffi.NULL:
-                lines += [f"  {name}: NULL"]
-                continue
-            data = (
-                "no data" if view.data == ffi.NULL else f"{0 if block is None else block.memory.size} bytes"
-            )
-            lines += [
-                f"  {name}: type {view.type} sizes {list(view.sizes)} strides {list(view.strides)} {data}"
-            ]
+            block = self.blocks[name]
+            memory = "" if block is None else f", a block of {block.memory.size} bytes"
+            lines += [f"  {name}: {shown(self.views[name])}{memory}"]
         return "\n".join([*lines, f"  wrong on purpose: {', '.join(self.wrong) or 'nothing'}"])
 
 

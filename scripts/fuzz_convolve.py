@@ -14,7 +14,7 @@ import numpy as np
 
 from downup import kernels
 from downup.kernels import FLOAT32, ffi, lib
-from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker
+from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker, shown
 
 CHANNELS = (1, 1, 2, 3, 4, 5, 8, 15, 16, 17, 21, 32, 33, 48, 64)
 # Rounding of a Winograd convolution, as a share of the largest output.
@@ -48,12 +48,7 @@ class Convolving:
         for name, view in zip(
             [*(f"part {i}" for i in range(len(self.parts))), "rest", "rest"], self.views, strict=False
         ):
-            shown = (
-                "NULL"
-                if view == ffi.NULL
-                else f"type {view.type} sizes {list(view.sizes)} strides {list(view.strides)}"
-            )
-            lines += [f"  {name}: {shown}"]
+            lines += [f"  {name}: {shown(view)}"]
         return "\n".join([*lines, f"  wrong on purpose: {self.wrong}"])
 
 

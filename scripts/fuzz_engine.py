@@ -16,7 +16,7 @@ import numpy as np
 from downup import kernels
 from downup.kernels import FLOAT32, INT64, UINT8, ffi, lib
 from downup.taps import Taps
-from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker
+from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker, shown
 from fuzz_resample import make_table
 
 LARGEST_SIZES = (1, 1, 2, 3, 4, 7, 8, 15, 16, 17, 21, 31, 33, 64, 65, 130)
@@ -49,12 +49,7 @@ class EngineCall:
             f"{self.numbers}, {self.tables}"
         ]
         for name, view in zip((*"ab"[: len(self.given)], "out"), self.views, strict=True):
-            shown = (
-                "NULL"
-                if view == ffi.NULL
-                else f"type {view.type} sizes {list(view.sizes)} strides {list(view.strides)}"
-            )
-            lines += [f"  {name}: {shown}"]
+            lines += [f"  {name}: {shown(view)}"]
         return "\n".join([*lines, f"  wrong on purpose: {self.wrong}"])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from downup import kernels
 from downup.kernels import ffi, lib, reference
-from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker
+from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker, shown
 
 # Larger ones are compared with a formula of NumPy's.
 MOST_REFERENCE_SAMPLES = 400
@@ -37,13 +37,7 @@ class Rearrangement:
             f"du_{self.name} on {self.isa}, factor {self.factor}, order {self.order}, threads {self.threads}"
         ]
         for name, view in zip(("in", "out"), self.views, strict=True):
-            if view == ffi.NULL:
-                lines += [f"  {name}: NULL"]
-            else:
-                lines += [
-                    f"  {name}: type {view.type} sizes {list(view.sizes)} strides {list(view.strides)}"
-                    f"{' no data' if view.data == ffi.NULL else ''}"
-                ]
+            lines += [f"  {name}: {shown(view)}"]
         return "\n".join([*lines, f"  wrong on purpose: {self.wrong}"])
 
 

@@ -12,7 +12,7 @@ from downup import kernels
 from downup.errors import ArgumentError
 from downup.kernels import BFLOAT16, FLOAT32, FLOAT64, INT64, UINT8, ffi, lib, reference
 from downup.taps import Taps
-from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker, from_bfloat16
+from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker, from_bfloat16, shown
 
 # The slow reference visits each tap of each output sample.
 MOST_REFERENCE_TAPS = 3000
@@ -36,12 +36,7 @@ class Resampling:
     def __str__(self) -> str:
         lines = [f"du_resample2d on {self.isa}, {self.threads} threads, {self.tables}"]
         for name, view in zip(("in", "out"), self.arguments[:2], strict=True):
-            shown = (
-                "NULL"
-                if view == ffi.NULL
-                else f"type {view.type} sizes {list(view.sizes)} strides {list(view.strides)}"
-            )
-            lines += [f"  {name}: {shown}"]
+            lines += [f"  {name}: {shown(view)}"]
         return "\n".join([*lines, f"  wrong on purpose: {self.wrong}"])
 
 
