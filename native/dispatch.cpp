@@ -17,7 +17,7 @@ namespace downup {
   extern const RearrangeKernel rearrange_kernels[kElementSizes]; \
   extern const ResampleKernel resample_kernels[kResampledTypes]; \
   extern const ElementwiseKernel elementwise_kernel;             \
-  extern const ReduceKernel reduce_kernel;                       \
+  extern const ReduceKernels reduce_kernels;                     \
   extern const MatmulKernel matmul_kernel;                       \
   extern const LabelKernels label_kernels;                       \
   extern const ConvolveKernels convolve_kernels;                 \
@@ -46,7 +46,7 @@ struct Build {
 
 #define DU_BUILD(isa)                                                                                             \
   {#isa,                    isa::select_kernels, isa::rearrange_kernels, isa::resample_kernels, isa::elementwise_kernel, \
-   isa::reduce_kernel, isa::matmul_kernel,  isa::label_kernels,    isa::convolve_kernels}
+   isa::reduce_kernels, isa::matmul_kernel,  isa::label_kernels,    isa::convolve_kernels}
 
 // Best first.
 constexpr Build kBuilds[] = {
@@ -74,7 +74,7 @@ const Kernels& active_kernels() { return *active.load(std::memory_order_relaxed)
 
 using namespace downup;
 
-extern "C" int32_t du_interface_version(void) { return 6; }
+extern "C" int32_t du_interface_version(void) { return 7; }
 
 extern "C" const char* du_isa_name(int32_t index) {
   if (index < 0) return nullptr;

@@ -19,7 +19,7 @@ struct Kernels {
   const ResampleKernel* resample;  // [kResampledTypes]
   // As references: what they name is not yet known when the table of builds is made.
   const ElementwiseKernel& elementwise;
-  const ReduceKernel& reduce;
+  const ReduceKernels& reduce;
   const MatmulKernel& matmul;
   const LabelKernels& labels;
   const ConvolveKernels& convolve;

@@ -185,6 +185,14 @@ int32_t du_affine(const du_view* in, const du_view* out, const float* scale, con
 enum { DU_SUM = 0, DU_MEAN, DU_LARGEST };
 int32_t du_reduce(const du_view* in, const du_view* out, int32_t operation, int64_t threads);
 
+/* sums [n, c, 1, DU_EXACT_WORDS], DU_INT64: the sum of each plane of `in` (DU_FLOAT32) without any rounding. Sums of the parts of a
+ * plane, in any order, added as integers are the sum of the plane. Each part may have up to 2^31 elements, and there be as many parts. */
+enum { DU_EXACT_WORDS = 12 };
+int32_t du_sum_exactly(const du_view* in, const du_view* sums, int64_t threads);
+
+/* out [n, c, 1, 1] (DU_FLOAT32): such sums rounded to double, divided by `count`, rounded to float32. */
+int32_t du_mean_exactly(const du_view* sums, const du_view* out, int64_t count, int64_t threads);
+
 /* matmul: out [n, g, m, k] = left [n, g, m, inner] x right [n, g, inner, k], DU_FLOAT32. A batch or group of one matrix serves all. */
 int32_t du_matmul(const du_view* left, const du_view* right, const du_view* out, int64_t threads);
 

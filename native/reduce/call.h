@@ -21,6 +21,22 @@ struct ReduceCall {
   ReduceLoop kept[4], reduced[4];
 };
 
-using ReduceKernel = void (*)(const ReduceCall& call, int64_t threads);
+// An exact sum: digits of 32 bits, the first that of the smallest float32, and what they carry; then how many infinities of
+// each sign were added, NaN as one of both.
+constexpr int64_t kExactDigits = 10, kExactWords = DU_EXACT_WORDS;
+static_assert(kExactWords == kExactDigits + 2);
+
+struct ExactCall {
+  int64_t sizes[4];  // of in
+  const float* in;
+  int64_t in_strides[4];
+  int64_t* out;  // [n, c, 1, kExactWords], zeros
+  int64_t out_strides[4];
+};
+
+struct ReduceKernels {
+  void (*reduce)(const ReduceCall& call, int64_t threads);
+  void (*sum_exactly)(const ExactCall& call, int64_t threads);
+};
 
 }  // namespace downup

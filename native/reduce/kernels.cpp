@@ -3,13 +3,11 @@
 #include "../simd.h"
 #include "../threads.h"
 #include "call.h"
+#include "exact.h"
 
 namespace downup {
 namespace DU_ISA {
 namespace {
-
-// Outputs that are made together: enough sums that none waits for its last addition.
-constexpr int64_t kTogether = 4 * kVectorBytes / static_cast<int64_t>(sizeof(double));
 
 // Calls use(offset) for each input of an output, in order.
 template <class F>
@@ -45,7 +43,8 @@ void reduce_together(const ReduceCall& call, const float* in, float* out, int64_
       best = is_first ? value : (value > best) | (value != value) ? value : best;
       is_first = false;
     });
-    for (int64_t i = 0; i < kCount; ++i) out[i * out_stride] = best[i];
+    // Of zeros the positive one, so that the largest of parts is that of the whole.
+    for (int64_t i = 0; i < kCount; ++i) out[i * out_stride] = best[i] + 0.0f;
     return;
   }
   using Sums = Vector<double, kCount>;
@@ -85,8 +84,8 @@ void reduce(const ReduceCall& call, int64_t threads) {
 
 }  // namespace
 
-extern const ReduceKernel reduce_kernel;
-const ReduceKernel reduce_kernel = reduce;
+extern const ReduceKernels reduce_kernels;
+const ReduceKernels reduce_kernels = {reduce, sum_exactly};
 
 }  // namespace DU_ISA
 }  // namespace downup

@@ -22,7 +22,9 @@ from downup.errors import DataError
 from downup.graph import Tiles, shapes
 from downup.graph.nodes import name_node
 
-Wants = Literal["outputs", "labels", "probabilities"]
+Wants = Literal["outputs", "labels", "probabilities"] | tuple[str, ...]
+"""What a run gives: the outputs; of the first one the number of the largest channel, or the share of certainty of each;
+or some values by name."""
 
 
 @dataclass(eq=False)
@@ -150,6 +152,7 @@ def make_plan(
     weights: Weights,
     threads: int,
     wants: Wants = "outputs",
+    given: Sequence[str] = (),
 ) -> Plan:
     """Plan a network for inputs of given shapes.
 
@@ -158,8 +161,8 @@ def make_plan(
         sizes: the shape of each input, by name.
         weights: those that are packed already, kept from plan to plan.
         threads: the most that a step may use.
-        wants: instead of the outputs, the number of the first one's largest channel, in bytes [n, 1, h, w], or what share
-            of certainty each of its channels has, [n, c, h, w].
+        wants: labels are [n, 1, h, w], in bytes, probabilities [n, c, h, w].
+        given: values that are inputs too; what they would be made of is not done for them.
 
     Raises:
         DataError: nodes that no step does; the message lists them all.
@@ -174,9 +177,15 @@ def make_plan(
             made = lowering.new(value)
             made.buffer.home = "block"
             inputs[value.name or ""] = made
+    values = {value.name: value for node in graph for value in node.outputs}
+    for name in given:
+        made = inputs[name] = lowering.new(values[name])
+        made.buffer.home = "block"
+    wanted = [values.get(name) for name in wants] if isinstance(wants, tuple) else list(graph.outputs)
+    needed = _needed(graph, wanted, given)
     unsupported = []
     for node in graph:
-        if node in lowering.absorbed or lowering.is_folded(node):
+        if node not in needed or node in lowering.absorbed or lowering.is_folded(node):
             continue
         lower = LOWERINGS.get(node.op_type)
         try:
@@ -194,9 +203,30 @@ def make_plan(
         outputs = {"labels": _add_labels(lowering)}
     elif wants == "probabilities":
         outputs = {"probabilities": _add_probabilities(lowering)}
+    elif isinstance(wants, tuple):
+        outputs = {name: inputs[name] if name in inputs else _kept(lowering, values[name]) for name in wants}
     else:
         outputs = {value.name or "": lowering.value(value) for value in graph.outputs}
     return _finish(lowering, inputs, outputs)
+
+
+def _needed(graph: ir.Graph, wanted: Sequence[ir.Value | None], given: Sequence[str]) -> set[ir.Node]:
+    """The nodes that some values are made by, where others are given."""
+    found: set[ir.Node] = set()
+    values = set(wanted)
+    for node in reversed(graph):
+        if any(value in values and value.name not in given for value in node.outputs):
+            found.add(node)
+            values.update(node.inputs)
+    return found
+
+
+def _kept(lowering: Lowering, value: ir.Value) -> Value:
+    """A value on the way that the caller gets."""
+    found = lowering.value(value)
+    if found.buffer.home == "block":
+        found.buffer.home = "output"
+    return found
 
 
 def _add_labels(lowering: Lowering) -> Value:

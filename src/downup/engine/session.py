@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections import OrderedDict
@@ -18,6 +19,7 @@ import onnx_ir as ir
 
 from downup import graph
 from downup.data import NetworkMetadata
+from downup.engine.gathering import Gathering
 from downup.engine.labelling import count_classes, normalised, one_picture
 from downup.engine.lower import FOLDED, LOWERINGS
 from downup.engine.memory import Blocks
@@ -96,13 +98,14 @@ class Session:
             has_external = self._model.meta[graph.HAS_EXTERNAL]
             load = None if has_external else lambda: _rewritten(file.read())
             self._weights = Weights(precision, load)
-        self._threads = (
+        self.threads = (
             len(os.sched_getaffinity(0)) if threads is None else whole("threads", threads, 1, threads)
         )
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._blocks = Blocks()
-        self._reach = Reach(self._model, self._source, approximate)
+        self.reach = Reach(self._model, self._source, approximate)
         self._lock = Lock()
+        self._known: dict[str, Array] | None = None
         unknown = [
             name_node(node)
             for node in self._model.graph
@@ -153,7 +156,7 @@ class Session:
         if layout not in ("nchw", "nhwc"):
             raise ArgumentError(f"layout is {layout!r}; use 'nchw' or 'nhwc'")
         inputs = self._arrays(x, layout)
-        found = self._plan(inputs).run(inputs, self._blocks)
+        found = self._run(inputs, "outputs")
         if layout == "nhwc":
             found = {name: a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for name, a in found.items()}
         return found if len(found) > 1 else next(iter(found.values()))
@@ -217,17 +220,17 @@ class Session:
         Raises:
             DataError: an output depends on the whole picture; the nodes are named.
         """
-        return self._reach.fields
+        return self.reach.fields
 
     @property
     def whole_picture_nodes(self) -> tuple[str, ...]:
         """The nodes by which labels depend on the whole picture, each with the reason; none where windows are exact."""
-        return self._reach.whole_picture_nodes
+        return self.reach.whole_picture_nodes
 
     @property
     def caveat(self) -> str:
         """What is to be said of labels that are made in windows; "" where they are those of the whole picture."""
-        return self._reach.caveat
+        return self.reach.caveat
 
     @cached_property
     def margins(self) -> tuple[graph.Margin, graph.Margin]:
@@ -236,7 +239,7 @@ class Session:
         Raises:
             DataError: labels depend on the whole picture, or there is none for each pixel.
         """
-        return self._reach.margins(self._tiles)
+        return self.reach.margins(self.tiles, self._known is not None)
 
     @property
     def halo(self) -> int:
@@ -259,12 +262,41 @@ class Session:
     @property
     def multiple(self) -> int:
         """Only pictures of a multiple of so many rows and columns have windows that are exact; 1 for nearly all networks."""
-        return self._reach.multiple
+        return self.reach.multiple
 
-    def _tiles(self, side: int) -> TilesByName:
+    def tiles(self, side: int) -> TilesByName:
+        """What kernels compute together of a picture of a side."""
         shapes = one_picture(self.example_shapes(side, side), self._source)
         with self._lock:
             return self._made(shapes, "labels").tiles
+
+    # ------------------------------------------------------------ numbers of the whole picture
+
+    @property
+    def gathering(self) -> Gathering | None:
+        """The passes that find what labels need of the whole picture, if they need any and windows shall be exact."""
+        is_needed = self._known is None and not self.caveat and self.reach.levels
+        return Gathering(self, self.reach.levels) if is_needed else None
+
+    def knowing(self, known: Mapping[str, Array]) -> Session:
+        """The same network in windows of one picture.
+
+        known: numbers of the whole picture, by the name of their value; as `gathering` finds them.
+        """
+        found = copy.copy(self)
+        found._known = dict(known)
+        return found
+
+    def values(self, picture: Array, names: tuple[str, ...]) -> dict[str, Array]:
+        """Some values on the way, by name; `picture` as `labels` takes it."""
+        inputs = self._arrays(normalised(picture, self.about) if _is_picture(picture) else picture, "nchw")
+        return self._run(inputs, names)
+
+    def summary_shapes(self, level: int) -> dict[str, tuple[int, ...]]:
+        """By name, the shapes of numbers of the whole picture."""
+        side = 64 * self.reach.multiple
+        known = graph.shapes.infer(self._model, one_picture(self.example_shapes(side, side), self._source))
+        return {summary.name: known[summary.name].shape for summary in self.reach.levels[level]}
 
     @property
     def has_metadata(self) -> bool:
@@ -322,20 +354,27 @@ class Session:
             DataError: the network cannot work on such a size.
         """
         shapes = one_picture(self.example_shapes(rows, columns), self._source)
-        with self._lock:
-            plan = self._made(shapes, "labels")
+        plan = self.plan(shapes, "labels")
         # The normalised picture, before it is in the block.
         return plan.peak_size + 4 * sum(math.prod(shape) for shape in shapes.values())
 
     def _last(self, x: Array | Mapping[str, Array], wants: Wants) -> Array:
         inputs = self._arrays(x, "nchw")
-        (found,) = self._plan(inputs, wants).run(inputs, self._blocks).values()
+        (found,) = self._run(inputs, wants).values()
         return found
 
     # ------------------------------------------------------------ the parts
 
+    def plan(self, shapes: Mapping[str, tuple[int, ...]], wants: Wants) -> Plan:
+        """A plan that is not kept."""
+        with self._lock:
+            return self._made(shapes, wants)
+
+    def _run(self, inputs: Mapping[str, Array], wants: Wants) -> dict[str, Array]:
+        return self._plan(inputs, wants).run({**inputs, **(self._known or {})}, self._blocks)
+
     def _plan(self, inputs: Mapping[str, Array], wants: Wants = "outputs") -> Plan:
-        key = (wants, *((name, array.shape) for name, array in inputs.items()))
+        key = (wants, tuple(self._known or ()), *((name, array.shape) for name, array in inputs.items()))
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
@@ -349,7 +388,9 @@ class Session:
     def _made(self, shapes: Mapping[str, tuple[int, ...]], wants: Wants = "outputs") -> Plan:
         """A new plan; the lock is held."""
         try:
-            return make_plan(self._model, shapes, self._weights, self._threads, wants)
+            return make_plan(
+                self._model, shapes, self._weights, self.threads, wants, tuple(self._known or ())
+            )
         except DataError as error:
             # Of a file that is read again the message begins so already.
             raise DataError(self._source + str(error).removeprefix(self._source)) from None

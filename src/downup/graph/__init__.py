@@ -9,6 +9,7 @@ from downup.graph.facts import example_shapes
 from downup.graph.field import Field, find_fields
 from downup.graph.field_margin import Margin, Tiles, find_margins
 from downup.graph.field_paths import Paths, find_paths
+from downup.graph.field_summaries import Summary, find_levels
 from downup.graph.reading import HAS_EXTERNAL, prepare, read, refuse_unsupported, write
 from downup.graph.rewriting import Change, rewrite
 from downup.graph.rules import RULES
@@ -20,10 +21,12 @@ __all__ = [
     "Field",
     "Margin",
     "Paths",
+    "Summary",
     "Tiles",
     "count_multiply_adds",
     "example_shapes",
     "find_fields",
+    "find_levels",
     "find_margins",
     "find_paths",
     "node_multiply_adds",

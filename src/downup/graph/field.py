@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from downup.errors import DataError
 from downup.graph.field_paths import Path, Paths, Track, find_paths
+from downup.graph.nodes import name_node
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,12 @@ def find_fields(model: ir.Model, paths: Paths | None = None) -> dict[str, tuple[
     Convention: far from the edges of the picture. At an edge, samples beyond it are what the network's own padding says.
     """
     paths = paths or find_paths(model)
-    if paths.refused:
-        raise DataError(f"the output depends on the whole picture: {', '.join(paths.refused)}")
+    whole = (
+        *paths.refused,
+        *(f"{name_node(node)} ({kind} of the whole picture)" for node, kind in paths.summaries.items()),
+    )
+    if whole:
+        raise DataError(f"the output depends on the whole picture: {', '.join(whole)}")
     found = {}
     for output in model.graph.outputs:
         tracks = [path.states[output] for path in paths.axes]

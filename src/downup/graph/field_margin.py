@@ -63,33 +63,45 @@ class Margin:
 
 
 def find_margins(
-    model: ir.Model, paths: Paths, tiles: Mapping[str, Sequence[tuple[Tiles, Tiles]]]
+    model: ir.Model,
+    paths: Paths,
+    tiles: Mapping[str, Sequence[tuple[Tiles, Tiles]]],
+    values: Sequence[ir.Value] = (),
 ) -> tuple[Margin, Margin]:
-    """How windows lie along rows and columns, for the labels or scores of a network's first output.
+    """How windows lie along rows and columns, for the labels or scores of a network's first output, or for some values.
 
     Args:
         model: the network.
-        paths: its rows and columns, as `find_paths` gives them; the output has a sample for each pixel.
+        paths: its rows and columns, as `find_paths` gives them.
         tiles: what kernels compute together, of rows and of columns, by the name of the node's first output.
+        values: instead of the first output, what is kept of windows; the samples from those at its first pixel.
 
     Raises:
         DataError: windows have not the sizes of what they are cut from: the network depends on the place in the picture.
     """
-    output = model.graph.outputs[0]
+    kept = list(values) or [model.graph.outputs[0]]
     _refuse_fixed_sizes(model)
     along = [{name: [pair[i] for pair in pairs] for name, pairs in tiles.items()} for i in (0, 1)]
-    periods = [_period(output, path, paths.multiple, along[i]) for i, path in enumerate(paths.axes)]
-    sizes = _Sizes(model, paths, periods)
+    periods = [_period(kept, path, paths.multiple, along[i]) for i, path in enumerate(paths.axes)]
+    try:
+        sizes = _Sizes(model, paths, periods)
+    except DataError:
+        if not values:
+            raise
+        # A network that pads to a multiple does so for the deepest of its values, behind these perhaps.
+        kept_too = [*kept, model.graph.outputs[0]]
+        periods = [_period(kept_too, path, paths.multiple, along[i]) for i, path in enumerate(paths.axes)]
+        sizes = _Sizes(model, paths, periods)
     rows, columns = (
-        _margin(output, path, periods[i], along[i], {} if paths.refused else sizes.ends(i))
+        _margin(kept, path, periods[i], along[i], {} if paths.refused else sizes.ends(i))
         for i, path in enumerate(paths.axes)
     )
     return rows, columns
 
 
-def _period(output: ir.Value, path: Path, multiple: int, tiles: Mapping[str, Sequence[Tiles]]) -> int:
+def _period(kept: Sequence[ir.Value], path: Path, multiple: int, tiles: Mapping[str, Sequence[Tiles]]) -> int:
     found = [multiple]
-    for value in path.needed(output, (0, 0)):
+    for value in {value for output in kept for value in path.needed(output, (0, 0))}:
         stride = path.track(value).stride
         found.append(stride.numerator)
         found += [(stride * tile.size).numerator for tile in tiles.get(value.name or "", ())]
@@ -97,22 +109,24 @@ def _period(output: ir.Value, path: Path, multiple: int, tiles: Mapping[str, Seq
 
 
 def _margin(
-    output: ir.Value,
+    kept: Sequence[ir.Value],
     path: Path,
     period: int,
     tiles: Mapping[str, Sequence[Tiles]],
     ends: Mapping[str, Fraction],
 ) -> Margin:
-    """What the first `period` samples of an output need of each value, in pixels.
+    """What the samples of outputs on the first `period` pixels need of each value, in pixels.
 
     ends: where the last sample of a value ends, in pixels beyond the end of the picture.
     """
     widened = {name: partial(_widen, items) for name, items in tiles.items() if items}
     before = after = 0
-    for value, (low, high) in path.needed(output, (0, period - 1), widened).items():
-        stride, end = path.track(value).stride, ends.get(value.name or "", Fraction(0))
-        before = max(before, math.ceil(-low * stride))
-        after = max(after, math.ceil((high + 1) * stride - end) - period)
+    for output in kept:
+        last = int(period / path.track(output).stride) - 1
+        for value, (low, high) in path.needed(output, (0, last), widened).items():
+            stride, end = path.track(value).stride, ends.get(value.name or "", Fraction(0))
+            before = max(before, math.ceil(-low * stride))
+            after = max(after, math.ceil((high + 1) * stride - end) - period)
     return Margin(period, before, after)
 
 

@@ -15,6 +15,7 @@ from downup.graph.facts import Facts
 from downup.graph.field_guesses import guess
 from downup.graph.field_place import Flat, Interval, Place, Step, WholePictureError
 from downup.graph.field_steps import FLAT, RESHAPES, STEPS
+from downup.graph.field_summaries import check_summary, summary_of
 from downup.graph.nodes import is_constant, name_node
 from downup.graph.shapes.pointwise import BROADCAST
 
@@ -99,11 +100,14 @@ class Paths:
 
     multiple: what is said holds for pictures of a multiple of so many rows and columns.
     refused: the nodes that mix the whole picture, each with the reason; what is behind them is a guess.
+    summaries: by node, which number of the whole picture it gives, as `summary_of` says; all else is said of windows to
+        which these numbers are given.
     """
 
     axes: tuple[Path, Path]
     multiple: int
     refused: tuple[str, ...]
+    summaries: dict[ir.Node, str]
 
 
 def find_paths(model: ir.Model) -> Paths:
@@ -134,7 +138,20 @@ def find_paths(model: ir.Model) -> Paths:
 
 def _paths(model: ir.Model, facts: Facts) -> Paths:
     (rows, refused), (columns, more) = (_follow(model, facts, axis) for axis in (2, 3))
-    return Paths((rows, columns), facts.step, tuple(dict.fromkeys((*refused, *more))))
+    summaries = {}
+    for node in model.graph:
+        kind = summary_of(node, facts)
+        source = node.inputs[0] if kind else None
+        if kind is None or source is None:
+            continue
+        ways = [isinstance(path.states[source], Track) for path in (rows, columns)]
+        if not any(ways):
+            continue
+        if all(ways) and all(path.states[node.outputs[0]] is Other.SUMMARY for path in (rows, columns)):
+            summaries[node] = kind
+        else:
+            refused.append(f"{name_node(node)} (sums over the rows or columns of the picture)")
+    return Paths((rows, columns), facts.step, tuple(dict.fromkeys((*refused, *more))), summaries)
 
 
 def _follow(model: ir.Model, facts: Facts, axis: int) -> tuple[Path, list[str]]:
@@ -180,8 +197,17 @@ def _pass(
     if node.op_type in ("Shape", "Size"):
         return Other.SIZE, []
     if not tracks:
+        summaries, sizes = (
+            [value for _, value, state in given if state is kind] for kind in (Other.SUMMARY, Other.SIZE)
+        )
+        if summaries:
+            check_summary(node, summaries, sizes, facts)
         worst = max((state.value for _, _, state in given if isinstance(state, Other)), default=0)
         return Other(worst), []
+    state = tracks[0][2]
+    is_plain = state.axis in (2, 3) and state.flat is None and not state.has_positions
+    if is_plain and summary_of(node, facts) is not None:
+        return Other.SUMMARY, []
     if node.op_type not in STEPS:
         raise WholePictureError(f"{name_node(node)} (mixes the whole picture)")
     found: list[tuple[Track, Step]] = []
@@ -226,7 +252,7 @@ def _check_others(node: ir.Node, given: list[tuple[int, ir.Value, State]], axis:
     out = facts.rank(node.outputs[0]) or 0
     for _, value, state in given:
         if isinstance(state, Track) or state is Other.SUMMARY:
-            continue  # a summary has been refused where it was made
+            continue  # a summary is the same everywhere
         shapes = facts.shapes(value)
         own = axis - (out - len(shapes[0]))
         if own >= 0 and any(shape[own] != 1 for shape in shapes):

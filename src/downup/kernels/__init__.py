@@ -20,7 +20,7 @@ import numpy as np
 
 from downup.errors import ArgumentError, DownupError
 
-_INTERFACE_VERSION = 6
+_INTERFACE_VERSION = 7
 _LIBRARY = "libdownup.dylib" if sys.platform == "darwin" else "libdownup.so"
 
 FLOAT32, FLOAT64, BFLOAT16, UINT8, INT64 = range(5)

@@ -294,6 +294,14 @@ def reduce(x: Array, out_shape: tuple[int, int, int, int], operation: int) -> Ar
     return out
 
 
+def mean_exactly(x: Array, count: int) -> Array:
+    """The sum of each plane without any rounding, then rounded to double, divided by `count` and rounded again."""
+    out = np.empty((*x.shape[:2], 1, 1), np.float32)
+    for n, c in np.ndindex(*x.shape[:2]):
+        out[n, c] = math.fsum(x[n, c].ravel().tolist()) / count
+    return out
+
+
 def matmul(left: Array, right: Array) -> Array:
     """Matrix by matrix, in double."""
     batch, groups = max(left.shape[0], right.shape[0]), max(left.shape[1], right.shape[1])

@@ -45,6 +45,10 @@ def _reduce(lowering: Lowering, node: ir.Node, value: Value, axes: list[int], op
     out = lowering.new(node.outputs[0])
     target = out.reshaped(kept)
     assert target is not None  # only axes of one sample come or go
+    if value.rank == 4 and set(axes) == {2, 3} and operation != lib.DU_LARGEST:
+        count = value.shape[2] * value.shape[3] if operation == lib.DU_MEAN else 1
+        _sum_planes(lowering, node, value, target, count)
+        return
     lowering.kernel(
         lib.du_reduce,
         [value.padded(), target.padded(), operation],
@@ -53,6 +57,14 @@ def _reduce(lowering: Lowering, node: ir.Node, value: Value, axes: list[int], op
         operator=node.op_type,
         algorithm="reduce",
     )
+
+
+def _sum_planes(lowering: Lowering, node: ir.Node, value: Value, out: Value, count: int) -> None:
+    """Exact sums of whole pictures, so that those of windows can be put together to the same bits."""
+    sums = lowering.temporary(f"sums of {value.name}", (*value.shape[:2], 1, lib.DU_EXACT_WORDS), np.int64)
+    how = {"operator": node.op_type, "algorithm": "exact sums"}
+    lowering.kernel(lib.du_sum_exactly, [value, sums], reads=[value], writes=[sums], **how)
+    lowering.kernel(lib.du_mean_exactly, [sums, out, count], reads=[sums], writes=[out], **how)
 
 
 def _channel_second(value: Value, axis: int) -> Value:
