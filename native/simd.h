@@ -277,9 +277,23 @@ DU_INLINE Lanes choose(const Mask& mask, const Lanes& a, const Lanes& b) {
   return bit_cast<Lanes>((bit_cast<Mask>(a) & mask) | (bit_cast<Mask>(b) & ~mask));
 }
 
+// Whether an instruction picks lanes by indices that are known only when it runs. Plain x86-64 has none.
+#if defined(__wasm_simd128__)
+constexpr bool kPicksLanes = true;
+#else
+constexpr bool kPicksLanes = kVectorBytes >= 32;
+#endif
+
 // Lane i of the result is lane index[i] of v, counted on from 0 past the last one.
 template <class Lanes, class Mask>
 DU_INLINE Lanes shuffle(const Lanes& v, const Mask& index) {
+#if defined(__wasm_simd128__)
+  // By itself the compiler takes them through memory, lane by lane.
+  if constexpr (sizeof(Lanes) == 16 && sizeof(v[0]) == 4) {
+    using Bytes = Vector<int8_t, 16>;
+    return bit_cast<Lanes>(__builtin_wasm_swizzle_i8x16(bit_cast<Bytes>(v), bit_cast<Bytes>((index & 3) * 0x04040404 + 0x03020100)));
+  }
+#endif
 #if defined(__clang__)
   constexpr int64_t kLast = sizeof(Lanes) / sizeof(v[0]) - 1;
   return __builtin_shufflevector(v, index & kLast);

@@ -1,5 +1,6 @@
 // The kernels that the page needs, in place of native/dispatch.cpp and native/convolve/kernels.cpp: four families in float32, and of the
-// convolutions the direct one, which computes any of them.
+// convolutions those that "exact" chooses among: all but Winograd's.
+#include "../../native/convolve/depthwise.h"
 #include "../../native/convolve/direct.h"
 #include "../../native/dispatch.h"
 #include "../../native/threads.h"
@@ -17,7 +18,18 @@ constexpr ElementwiseKernel kNoElementwise{};
 constexpr ReduceKernel kNoReduce{};
 constexpr MatmulKernel kNoMatmul{};
 constexpr LabelKernels kNoLabels{};
-const ConvolveKernels convolve_kernels = {kLanes, kBlockVectors, {{}, {direct_scratch_bytes, run_direct}}};
+const ConvolveKernels convolve_kernels = {
+    kLanes,
+    kBlockVectors,
+    {
+        {},
+        {direct_scratch_bytes, run_direct},
+        {},
+        {},
+        {depthwise_scratch_bytes, run_depthwise},
+        {depthwise_scratch_bytes, run_depthwise},
+    },
+};
 const Kernels kernels = {"plain",        select_kernels, rearrange_kernels, resample_kernels, kNoElementwise,
                          kNoReduce, kNoMatmul, kNoLabels, convolve_kernels};
 

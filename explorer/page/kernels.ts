@@ -4,7 +4,7 @@ import { Taps, type SamplingRule } from "./taps";
 
 const FLOAT32 = 0, UINT8 = 3, INT64 = 4;
 const ORDERS = { CRD: 0, DCR: 1 } as const;
-const DIRECT = 1;
+const EXACT = 1;
 
 export type Order = keyof typeof ORDERS;
 
@@ -290,7 +290,7 @@ export class Kernels {
     [channels, spec.filters, spec.groups].forEach((number, i) => view.setBigInt64(pointer + 8 * i, BigInt(number), true));
     memory.writeWindow(pointer + 24, spec.window);
     [...spec.outputPadding, 1, 1].forEach((number, i) => view.setBigInt64(pointer + 112 + 8 * i, BigInt(number), true));
-    [spec.transposed ? 1 : 0, 1, DIRECT, 0, 0, 0, 0].forEach((number, i) => view.setInt32(pointer + 144 + 4 * i, number, true));
+    [spec.transposed ? 1 : 0, EXACT, 0, 0, 0, 0, 0].forEach((number, i) => view.setInt32(pointer + 144 + 4 * i, number, true));
     return pointer;
   }
 

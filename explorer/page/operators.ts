@@ -1,6 +1,6 @@
 // The operators of downup's catalog, by their Python names and arguments, on one picture.
 import { pair, poolSides, sidesOf, spreadSizes, transposedSides, windowOf, windowOutSizes, type Padding, type Pair } from "./geometry";
-import { Refusal, type Convolution, type Kernels, type Order, type Window } from "./kernels";
+import { Refusal, type Kernels, type Order, type Window } from "./kernels";
 import { planes, type Planes, type Size } from "./planes";
 import { interpolated, type Interpolation } from "./sampling";
 import { convolved, picked, pointwise, putBack, resampled, reversed, shuffled, type Stage } from "./stages";
@@ -158,19 +158,6 @@ const pixelShuffle: Operator = (kernels, x, args) => {
   return { out: kernels.pixelShuffle(x, factor, order), stages: [shuffled(factor, order, x.channels / factor ** 2)] };
 };
 
-/** A convolution; of one filter for each channel, channel by channel: that is quicker, and no bit differs. */
-function convolveWith(kernels: Kernels, x: Planes, weight: Float32Array, spec: Convolution): Planes {
-  if (x.channels === 1 || spec.groups !== x.channels || spec.filters !== x.channels) return kernels.convolve(x, weight, spec);
-  const plane = x.rows * x.columns, taps = weight.length / x.channels, alone = { ...spec, filters: 1, groups: 1 };
-  const parts = Array.from({ length: x.channels }, (_, c) => {
-    const channel = planes(1, x.rows, x.columns, x.data.subarray(c * plane, (c + 1) * plane));
-    return kernels.convolve(channel, weight.subarray(c * taps, (c + 1) * taps), alone);
-  });
-  const { rows, columns } = parts[0]!, out = planes(x.channels, rows, columns);
-  parts.forEach((part, c) => out.data.set(part.data, c * rows * columns));
-  return out;
-}
-
 /** The filters of a call: those that were given, or one for every channel. */
 function filtersOf(x: Planes, args: Arguments, taps: number): { weight: Float32Array; filters: number; groups: number } {
   const weight = args.weight ?? new Float32Array(taps).fill(round(1 / taps));
@@ -185,7 +172,7 @@ const conv: Operator = (kernels, x, args) => {
   const window = windowOf(kernel, stride, sidesOf(args.padding ?? 0, sizeOf(x), kernel, stride, dilation), dilation);
   windowOutSizes(x, window);
   const { weight, ...rest } = filtersOf(x, args, kernel[0] * kernel[1]);
-  const out = convolveWith(kernels, x, weight, { ...rest, window, outputPadding: [0, 0], transposed: false });
+  const out = kernels.convolve(x, weight, { ...rest, window, outputPadding: [0, 0], transposed: false });
   return { out, stages: [convolved(weight, window, x, out)], window };
 };
 
@@ -194,7 +181,7 @@ const convTranspose: Operator = (kernels, x, args) => {
   const { sides, extra } = transposedSides(args.padding ?? 0, sizeOf(x), kernel, stride, dilation, pair(args.output_padding ?? 0));
   const window = windowOf(kernel, stride, sides, dilation);
   const { weight, ...rest } = filtersOf(x, args, kernel[0] * kernel[1]);
-  const out = convolveWith(kernels, x, weight, { ...rest, window, outputPadding: extra, transposed: true });
+  const out = kernels.convolve(x, weight, { ...rest, window, outputPadding: extra, transposed: true });
   return { out, stages: [reversed(convolved(weight, window, out, x))], window };
 };
 

@@ -247,7 +247,7 @@ template <class T, class S>
 DU_INLINE typename Step<T>::E::Lanes pick(const Step<T>& step, const S* line, int64_t lanes) {
   using E = Element<S, kManyLanes<T>>;
   const S* at = line + step.offset;
-  if constexpr (kVectorBytes >= 32) {
+  if constexpr (kPicksLanes) {
     if (step.vectors == 1) return Window<T, S, 1>().load(at).pick(step.index);
     if (step.vectors == 2) return Window<T, S, 2>().load(at).pick(step.index);
     if (step.vectors == 4) return Window<T, S, 4>().load(at).pick(step.index);
@@ -325,7 +325,7 @@ DU_INLINE void run_blocks_of(const Block<T>* block, int64_t count, const S* line
 
 template <class T, class S, class D, Storing kStoring>
 DU_INLINE void run_blocks(const Block<T>* block, int64_t count, const S* line, typename Arithmetic<T>::Scalar row_divisor, D* out) {
-  if constexpr (kVectorBytes >= 32) {
+  if constexpr (kPicksLanes) {
     if (count > 1 && block->vectors == 1 && block->is_shared) return run_blocks_of<T, S, D, kStoring, 1, true>(block, count, line, row_divisor, out);
     if (count > 1 && block->vectors == 2 && block->is_shared) return run_blocks_of<T, S, D, kStoring, 2, true>(block, count, line, row_divisor, out);
     if (count > 1 && block->vectors == 2) return run_blocks_of<T, S, D, kStoring, 2, false>(block, count, line, row_divisor, out);
