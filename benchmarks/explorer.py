@@ -48,30 +48,44 @@ CALLS = """({ side, channels, rounds }) => {
   });
 }"""
 
-# One change of a slider a frame, as fast as frames come.
-FRAMES = """async (count) => {
+# One change of a slider a frame, as fast as frames come, and the longest that any frame took.
+FRAMES = """async ({ values, count }) => {
   const sliders = [...document.querySelectorAll("#panel input[type=range]")];
   const slider = sliders.find((one) => !one.closest(".control").hidden);
   const frame = () => new Promise(requestAnimationFrame);
   await frame();
   const start = performance.now();
+  let before = start, longest = 0;
   for (let i = 0; i < count; i++) {
-    slider.value = String(1 + (i % 4));
+    slider.value = values[i % values.length];
     slider.dispatchEvent(new Event("input", { bubbles: true }));
     await frame();
+    longest = Math.max(longest, performance.now() - before);
+    before = performance.now();
   }
-  return (1000 * count) / (performance.now() - start);
+  return [(1000 * count) / (before - start), longest];
 }"""
+
+SLIDERS: dict[str, list[str]] = {
+    "operator=max_pool2d": ["1", "2", "3", "4"],
+    "operator=avg_pool2d": ["1", "2", "3", "4"],
+    "operator=interpolate&mode=bilinear": ["1", "2", "3", "4"],
+    "operator=interpolate&mode=bilinear&scale=4": ["3.75", "4"],
+    "operator=interpolate&mode=lanczos&scale=4": ["3.75", "4"],
+    "operator=conv2d": ["1", "2", "3", "4"],
+    "operator=pixel_unshuffle": ["1", "2", "3", "4"],
+}
 
 
 def measure_sliders(page: Page, address: str) -> None:
     """Print frames a second of the operator bench on a picture of 256 x 256 in colour."""
-    print("\n| slider at 256 x 256, colour | frames a second |\n|---|---|")
-    for name in ("max_pool2d", "avg_pool2d", "interpolate", "conv2d", "pixel_unshuffle"):
+    print("\n| slider at 256 x 256, colour | its values | frames a second | longest, ms |\n|---|---|---|---|")
+    for values, steps in SLIDERS.items():
         page.goto("about:blank")
-        page.goto(f"{address}#bench?operator={name}&picture=house")
+        page.goto(f"{address}#bench?{values}&picture=house")
         page.wait_for_selector("html[data-ready]")
-        print(f"| {name} | {page.evaluate(FRAMES, 60):.0f} |")
+        frames, longest = page.evaluate(FRAMES, {"values": steps, "count": 60})
+        print(f"| {values} | {', '.join(steps)} | {frames:.0f} | {longest:.0f} |")
 
 
 def main() -> None:

@@ -72,8 +72,10 @@ class Bench {
     try {
       const { x, args: full, code } = this.prepared(args);
       const result = run(this.page.kernels, this.name, x, full);
+      const before = this.shown;
       this.shown = { x, result, args };
       this.draw(args, code);
+      if (before && before.result.out !== before.x) this.page.kernels.reuse(before.result.out);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.message.textContent = error.message;

@@ -132,9 +132,24 @@ export class Kernels {
     if (code) throw new Refusal(this.sentence());
   }
 
+  private floatsAt(pointer: number, count: number): Float32Array {
+    return new Float32Array(this.exports.memory.buffer, pointer, count);
+  }
+
   private read(pointer: number, channels: number, rows: number, columns: number): Planes {
-    const data = new Float32Array(this.exports.memory.buffer, pointer, channels * rows * columns).slice();
-    return planes(channels, rows, columns, data);
+    const found = this.floatsAt(pointer, channels * rows * columns);
+    if (this.spare?.length !== found.length) return planes(channels, rows, columns, found.slice());
+    const out = planes(channels, rows, columns, this.spare);
+    this.spare = null;
+    out.data.set(found);
+    return out;
+  }
+
+  private spare: Float32Array | null = null;
+
+  /** Take back a picture that nobody looks at any more: the next of its size is written over it, which is quicker than fresh memory. */
+  reuse(x: Planes): void {
+    this.spare = x.data;
   }
 
   /** The largest sample of each window, and where it was: row * columns + column, or -1. */
@@ -300,29 +315,31 @@ export class Kernels {
     const [rows, columns] = this.lowHalves(found, 2) as unknown as Size;
     const bytes = (this.exports["du_convolution_scratch_bytes"] as (...args: unknown[]) => bigint)(made, 1n, BigInt(x.rows), BigInt(x.columns), 1n);
     if (bytes < 0n) throw new Refusal(this.sentence());
-    const scratch = memory.bytes(Number(bytes)), to = memory.bytes(4 * filters * rows * columns);
-    const input = memory.view(memory.floats(interleaved(x)), x.channels, x.rows, x.columns, FLOAT32, true);
+    const scratch = memory.bytes(Number(bytes)), from = memory.bytes(4 * x.data.length), to = memory.bytes(4 * filters * rows * columns);
+    interleave(x, this.floatsAt(from, x.data.length));
+    const input = memory.view(from, x.channels, x.rows, x.columns, FLOAT32, true);
     const output = memory.view(to, filters, rows, columns, FLOAT32, true);
     this.check(this.call("du_convolution_run", made, 1n, input, 0, output, scratch, bytes, 1n));
-    return apart(this.read(to, filters, rows, columns));
+    return apart(this.floatsAt(to, filters * rows * columns), filters, rows, columns);
   }
 }
 
-/** The numbers of all channels of a pixel side by side. */
-function interleaved(x: Planes): Float32Array {
-  if (x.channels === 1) return x.data;
-  const plane = x.rows * x.columns, out = new Float32Array(x.data.length);
-  for (let c = 0; c < x.channels; c++) {
-    for (let i = 0; i < plane; i++) out[i * x.channels + c] = x.data[c * plane + i]!;
+/** Planes written so that all channels of a pixel lie side by side. */
+function interleave(x: Planes, out: Float32Array): void {
+  const plane = x.rows * x.columns, { channels, data } = x;
+  if (channels === 1) return out.set(data);
+  for (let c = 0; c < channels; c++) {
+    const from = data.subarray(c * plane, (c + 1) * plane);
+    for (let i = 0, to = c; i < plane; i++, to += channels) out[to] = from[i]!;
   }
-  return out;
 }
 
-function apart(x: Planes): Planes {
-  if (x.channels === 1) return x;
-  const plane = x.rows * x.columns, out = planes(x.channels, x.rows, x.columns);
-  for (let c = 0; c < x.channels; c++) {
-    for (let i = 0; i < plane; i++) out.data[c * plane + i] = x.data[i * x.channels + c]!;
+/** Its way back. */
+function apart(pixels: Float32Array, channels: number, rows: number, columns: number): Planes {
+  const plane = rows * columns, out = planes(channels, rows, columns);
+  for (let c = 0; c < channels; c++) {
+    const to = out.data.subarray(c * plane, (c + 1) * plane);
+    for (let i = 0, from = c; i < plane; i++, from += channels) to[i] = pixels[from]!;
   }
   return out;
 }

@@ -15,6 +15,9 @@ import { windows } from "./windows";
 
 const PANELS: Panel[] = [bench, back, artefacts, windows, edges];
 
+// A moved slider changes the link with every frame, but browsers write no more than some hundred addresses in half a minute.
+const LINK_MS = 350;
+
 /** #bench?operator=max_pool2d&stride=2 */
 function readLink(): { id: string; values: Values } {
   const [id = "", query = ""] = location.hash.slice(1).split("?");
@@ -26,6 +29,7 @@ class Explorer {
   private open: Panel = PANELS[0]!;
   private known = new Map<string, Values>();
   private link = "";
+  private waiting = 0;
   private tabs = document.getElementById("tabs")!;
   private root = document.getElementById("panel")!;
 
@@ -35,6 +39,7 @@ class Explorer {
     for (const panel of PANELS) this.tabs.append(this.tab(panel));
     this.tabs.addEventListener("keydown", (event) => this.moved(event));
     window.addEventListener("hashchange", () => location.hash !== this.link && this.follow());
+    window.addEventListener("pagehide", () => this.writeLink());
     this.listenForFiles();
     this.follow();
   }
@@ -79,6 +84,12 @@ class Explorer {
   private save(values: Values): void {
     this.known.set(this.open.id, values);
     this.link = `#${this.open.id}?${new URLSearchParams(values)}`;
+    this.waiting ||= window.setTimeout(() => this.writeLink(), LINK_MS);
+  }
+
+  private writeLink(): void {
+    window.clearTimeout(this.waiting);
+    this.waiting = 0;
     history.replaceState(null, "", this.link);
   }
 

@@ -20,8 +20,9 @@ export function rangeOf(x: Planes, scale: Scale): Range {
   let low = Infinity, high = -Infinity;
   const { data } = x;
   for (let i = 0; i < data.length; i++) {
-    if (data[i]! < low) low = data[i]!;
-    if (data[i]! > high) high = data[i]!;
+    const value = data[i]!;
+    if (value < low) low = value;
+    if (value > high) high = value;
   }
   const largest = Math.max(-low, high, 1e-6);
   // What a bicubic interpolation overshoots stays within black and white.
@@ -31,29 +32,58 @@ export function rangeOf(x: Planes, scale: Scale): Range {
 
 const COOL = [36, 99, 201], WARM = [217, 95, 14], MIDDLE = 245;
 
-function paintLevels(x: Planes, channels: number[], bytes: Uint8ClampedArray, range: Range): void {
-  const plane = x.rows * x.columns, scale = 255 / (range.high - range.low), { low } = range;
-  for (let c = 0; c < 3; c++) {
-    const first = (channels[c] ?? channels[0]!) * plane, from = x.data.subarray(first, first + plane);
-    for (let i = 0; i < plane; i++) bytes[4 * i + c] = (from[i]! - low) * scale;
+/** Bytes of a pixel, red first, as one number. */
+const OPAQUE = 0xff000000;
+
+function level(value: number): number {
+  return value < 0 ? 0 : value > 255 ? 255 : (value + 0.5) | 0;
+}
+
+function paintGrey(from: Float32Array, pixels: Uint32Array, { low, high }: Range): void {
+  const scale = 255 / (high - low);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = OPAQUE | (level((from[i]! - low) * scale) * 0x010101);
+}
+
+function paintColours(red: Float32Array, green: Float32Array, blue: Float32Array, pixels: Uint32Array, { low, high }: Range): void {
+  const scale = 255 / (high - low);
+  for (let i = 0; i < pixels.length; i++) {
+    pixels[i] = OPAQUE | (level((blue[i]! - low) * scale) << 16) | (level((green[i]! - low) * scale) << 8) | level((red[i]! - low) * scale);
   }
 }
 
-function paintSigned(from: Float32Array, bytes: Uint8ClampedArray, most: number): void {
-  for (let i = 0; i < from.length; i++) {
+function paintSigned(from: Float32Array, pixels: Uint32Array, most: number): void {
+  const mixed = (colour: number[], share: number, c: number) => level(MIDDLE + (colour[c]! - MIDDLE) * share) << (8 * c);
+  for (let i = 0; i < pixels.length; i++) {
     const value = from[i]!, share = Math.min(Math.abs(value) / most, 1), colour = value < 0 ? COOL : WARM;
-    for (let c = 0; c < 3; c++) bytes[4 * i + c] = MIDDLE + (colour[c]! - MIDDLE) * share;
+    pixels[i] = OPAQUE | mixed(colour, share, 2) | mixed(colour, share, 1) | mixed(colour, share, 0);
   }
 }
 
-/** One tile: one channel in grey (below zero blue, above orange), or three as colours. */
-export function paintTile(x: Planes, channels: number[], range: Range): OffscreenCanvas {
-  const plane = x.rows * x.columns, bytes = new Uint8ClampedArray(4 * plane).fill(255);
-  if (range.isSigned && channels.length === 1) paintSigned(x.data.subarray(channels[0]! * plane, (channels[0]! + 1) * plane), bytes, range.high);
-  else paintLevels(x, channels, bytes, range);
-  const canvas = new OffscreenCanvas(x.columns, x.rows);
-  canvas.getContext("2d")!.putImageData(new ImageData(bytes, x.columns, x.rows), 0, 0);
-  return canvas;
+/** What a tile is painted on, kept for the next picture of its size: fresh memory takes longer than the painting. */
+export class Tile {
+  readonly canvas: OffscreenCanvas;
+  private context: OffscreenCanvasRenderingContext2D;
+  private image: ImageData;
+
+  constructor(rows: number, columns: number) {
+    this.canvas = new OffscreenCanvas(columns, rows);
+    this.context = this.canvas.getContext("2d")!;
+    this.image = new ImageData(columns, rows);
+  }
+
+  fits(x: Planes): boolean {
+    return this.canvas.width === x.columns && this.canvas.height === x.rows;
+  }
+
+  /** One channel in grey (below zero blue, above orange), or three as colours. */
+  paint(x: Planes, channels: number[], range: Range): void {
+    const plane = x.rows * x.columns, pixels = new Uint32Array(this.image.data.buffer);
+    const [first, ...rest] = channels.map((channel) => x.data.subarray(channel * plane, (channel + 1) * plane));
+    if (rest.length) paintColours(first!, rest[0]!, rest[1]!, pixels, range);
+    else if (range.isSigned) paintSigned(first!, pixels, range.high);
+    else paintGrey(first!, pixels, range);
+    this.context.putImageData(this.image, 0, 0);
+  }
 }
 
 /** A number in few characters. */

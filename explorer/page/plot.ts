@@ -1,5 +1,5 @@
 // A picture on the screen: zoomed to its numbers, pointed at by mouse, finger or keys, with samples lit up.
-import { drawLights, drawNumbers, paintTile, rangeOf, theme, type Range, type Scale } from "./paint";
+import { drawLights, drawNumbers, rangeOf, theme, Tile, type Range, type Scale } from "./paint";
 import { planes, type Planes } from "./planes";
 import type { Link } from "./stages";
 
@@ -66,7 +66,7 @@ export class Plot {
   private zoom = 1;
   private centre = { x: 0.5, y: 0.5 };
   private cursor: Place | null = null;
-  private bitmaps: OffscreenCanvas[] = [];
+  private tiles: Tile[] = [];
   private scale: Scale = "levels";
   private range: Range = { low: 0, high: 255, isSigned: false };
   private drag: { x: number; y: number; moved: boolean } | null = null;
@@ -130,9 +130,10 @@ export class Plot {
 
   private paint(): void {
     const { side, colours, channel } = this.tiling, range = (this.range = rangeOf(this.picture, this.scale));
-    this.bitmaps = Array.from({ length: side * side }, (_, tile) => {
-      const chosen = Array.from({ length: colours }, (_, colour) => channel(tile, colour));
-      return paintTile(this.picture, chosen, range);
+    this.tiles = Array.from({ length: side * side }, (_, i) => {
+      const old = this.tiles[i], { rows, columns } = this.picture, tile = old?.fits(this.picture) ? old : new Tile(rows, columns);
+      tile.paint(this.picture, Array.from({ length: colours }, (_, colour) => channel(i, colour)), range);
+      return tile;
     });
   }
 
@@ -279,9 +280,9 @@ export class Plot {
     context.clearRect(0, 0, width, height);
     context.imageSmoothingEnabled = scale < 1;
     this.drawMargin(context, scale, x, y);
-    this.bitmaps.forEach((bitmap, tile) => {
+    this.tiles.forEach(({ canvas: painted }, tile) => {
       const left = x + (tile % side) * (columns + GAP) * scale, top = y + Math.floor(tile / side) * (rows + GAP) * scale;
-      context.drawImage(bitmap, left, top, columns * scale, rows * scale);
+      context.drawImage(painted, left, top, columns * scale, rows * scale);
       if (scale >= NUMBERS_FROM) {
         const channels = Array.from({ length: this.tiling.colours }, (_, colour) => this.tiling.channel(tile, colour));
         drawNumbers(context, this.picture, channels, { scale, left, top, width, height }, this.range);

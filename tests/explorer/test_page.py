@@ -24,6 +24,14 @@ def go(page: Page, server: Server, link: str) -> None:
     page.wait_for_timeout(120)
 
 
+def link(page: Page, start: str = "#") -> str:
+    """The link of what the page shows, which follows a moment later."""
+    page.wait_for_timeout(400)
+    found: str = page.evaluate("location.hash")
+    assert found.startswith(start)
+    return found
+
+
 def hint(page: Page) -> str:
     return page.locator(".hint").first.inner_text()
 
@@ -45,16 +53,16 @@ def test_a_panel_opens_and_keeps_its_values_in_the_link(opened: Page, server: Se
     opened.locator(f"#tab-{panel}").click()
     assert opened.locator(f"#tab-{panel}").get_attribute("aria-selected") == "true"
     assert opened.locator("#panel canvas").count() >= 2
-    assert opened.evaluate("location.hash").startswith(f"#{panel}?")
+    link(opened, f"#{panel}?")
     sliders = opened.locator("#panel input[type=range]:visible")
     if not sliders.count():
         return
     for _ in range(2):
         sliders.first.press("ArrowRight")
-    link, value = opened.evaluate("location.hash"), sliders.first.input_value()
+    moved, value = link(opened), sliders.first.input_value()
     go(opened, server, "#bench")
-    go(opened, server, link)
-    assert opened.evaluate("location.hash") == link
+    go(opened, server, moved)
+    assert opened.evaluate("location.hash") == moved
     assert opened.locator("#panel input[type=range]:visible").first.input_value() == value
 
 
@@ -165,7 +173,7 @@ def test_a_click_paints_where_drawing_is_on(opened: Page, server: Server) -> Non
     point(opened, 0, 1, 1, of=(6, 6))
     opened.mouse.down()
     opened.mouse.up()
-    assert "picture=own" in opened.evaluate("location.hash")
+    assert "picture=own" in link(opened)
     point(opened, 1, 0, 0, of=(3, 3))
     assert hint(opened).startswith("output (0, 0) = 250: from input (1, 1) = 250")
 
