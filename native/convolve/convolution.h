@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../downup.h"
 #include "plan.h"
@@ -26,6 +27,14 @@ class Memory {
   // `count` elements of zeros, or NULL where there is no memory for them.
   template <class T>
   T* take(int64_t count) {
+    T* block = take_unset<T>(count);
+    if (block) memset(block, 0, static_cast<size_t>(count) * sizeof(T));
+    return block;
+  }
+
+  // The same, to be written by whoever takes them.
+  template <class T>
+  T* take_unset(int64_t count) {
     int64_t bytes;
     if (__builtin_mul_overflow(count, static_cast<int64_t>(sizeof(T)), &bytes) || bytes < 0) return nullptr;
     return static_cast<T*>(take_bytes(bytes));

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace downup {
 namespace {
 
@@ -113,37 +117,81 @@ bool pack_narrow(du_convolution& convolution, const Weights& weights) {
   return true;
 }
 
+// Four out channels side by side; vectors of every instruction set have a multiple of that.
+constexpr int64_t kQuad = 4;
+typedef double Quad __attribute__((vector_size(kQuad * sizeof(double))));
+typedef float QuadOfFloats __attribute__((vector_size(kQuad * sizeof(float))));
+
+// In channels that are transformed together, and the floats of the widest block.
+constexpr int64_t kGathered = 4, kWidest = 32;
+
+// The windows between an in channel and four out channels, from `out` on, the last of them perhaps without weights.
+void load_windows(const Weights& weights, int64_t out, int64_t in, Quad (&windows)[9]) {
+  for (int64_t lane = 0; lane < kQuad; ++lane) {
+    const float* window = out + lane < weights.group_out ? weights.at(0, out + lane, in) : nullptr;
+    for (int64_t k = 0; k < 9; ++k) windows[k][lane] = window ? static_cast<double>(window[k]) : 0;
+  }
+}
+
+// The windows of four out channels -> the points of the plane, row by row, `stride` floats apart.
+template <class Line>
+void transform_windows(const Quad (&windows)[9], float* to, int64_t stride) {
+  Quad columns[3][Line::kPoints];
+  for (int64_t x = 0; x < 3; ++x) Line::transform(windows[x], windows[3 + x], windows[6 + x], columns[x]);
+  for (int64_t y = 0; y < Line::kPoints; ++y) {
+    Quad row[Line::kPoints];
+    Line::transform(columns[0][y], columns[1][y], columns[2][y], row);
+    for (const Quad& point : row) {
+      const auto rounded = __builtin_convertvector(point, QuadOfFloats);
+      memcpy(to, &rounded, sizeof rounded);
+      to += stride;
+    }
+  }
+}
+
 // [block of out channels][point][in channel][lane of the block], the points of a plane row by row
-template <int64_t kPoints>
-bool pack_winograd(du_convolution& convolution, const ConvolveKernels& kernels, const Weights& weights, const double (&factors)[kPoints][3]) {
+template <class Line>
+bool pack_winograd(du_convolution& convolution, const ConvolveKernels& kernels, const Weights& weights) {
   ConvolvePlan& plan = convolution.plan;
+  constexpr int64_t kPoints = Line::kPoints * Line::kPoints;
   const int64_t lanes = kernels.lanes, width = kernels.block_vectors * lanes;
   int64_t count;
-  if (__builtin_mul_overflow(kPoints * kPoints * plan.group_in, plan.padded_out, &count)) return false;
-  float* packed = convolution.memory.take<float>(count);
+  if (__builtin_mul_overflow(kPoints * plan.group_in, plan.padded_out, &count)) return false;
+  float* packed = convolution.memory.take_unset<float>(count);
   if (!packed) return false;
-  for (int64_t out = 0; out < plan.group_out; ++out) {
-    const int64_t channel = out / width * width, block_width = plan.padded_out - channel < width ? lanes : width;
-    float* block = packed + channel * plan.group_in * kPoints * kPoints + out % width;
-    for (int64_t in = 0; in < plan.group_in; ++in) {
-      const float* window = weights.at(0, out, in);
-      double half[kPoints][3];
-      for (int64_t i = 0; i < kPoints; ++i) {
-        for (int64_t x = 0; x < 3; ++x) {
-          half[i][x] = 0;
-          for (int64_t y = 0; y < 3; ++y) half[i][x] += factors[i][y] * static_cast<double>(window[3 * y + x]);
+  // Points lie so far apart that they share a few lines of the caches: a few in channels are gathered before they are stored.
+  alignas(64) float gathered[kPoints * kGathered * kWidest];
+  for (int64_t channel = 0, block_width; channel < plan.padded_out; channel += block_width) {
+    block_width = plan.padded_out - channel < width ? lanes : width;
+    float* block = packed + channel * plan.group_in * kPoints;
+    for (int64_t first = 0; first < plan.group_in; first += kGathered) {
+      const int64_t ins = plan.group_in - first < kGathered ? plan.group_in - first : kGathered;
+      for (int64_t lane = 0; lane < block_width; lane += kQuad) {
+        for (int64_t in = 0; in < ins; ++in) {
+          Quad windows[9];
+          load_windows(weights, channel + lane, first + in, windows);
+          transform_windows<Line>(windows, gathered + in * block_width + lane, kGathered * kWidest);
         }
       }
-      for (int64_t i = 0; i < kPoints; ++i) {
-        for (int64_t k = 0; k < kPoints; ++k) {
-          const double value = half[i][0] * factors[k][0] + half[i][1] * factors[k][1] + half[i][2] * factors[k][2];
-          block[((i * kPoints + k) * plan.group_in + in) * block_width] = static_cast<float>(value);
-        }
+      for (int64_t point = 0; point < kPoints; ++point) {
+        memcpy(block + (point * plan.group_in + first) * block_width, gathered + point * kGathered * kWidest,
+               static_cast<size_t>(ins * block_width) * sizeof(float));
       }
     }
   }
   const_cast<Phase*>(plan.phases)[0].weights = packed;
   return true;
+}
+
+// Fewer pages to clear one by one here, and to look up when the weights are read.
+void ask_for_huge_pages(void* block, size_t size) {
+#if defined(__linux__)
+  constexpr uintptr_t kPage = uintptr_t{1} << 21;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(block), first = (begin + kPage - 1) / kPage * kPage, last = (begin + size) / kPage * kPage;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+  (void)block, (void)size;
+#endif
 }
 
 // One number an out channel, groups rounded up to whole vectors.
@@ -163,7 +211,7 @@ void* Memory::take_bytes(int64_t bytes) {
   const size_t size = static_cast<size_t>(bytes + 2 * kAlignment - 1) / kAlignment * kAlignment;
   void* block = aligned_alloc(kAlignment, size);
   if (!block) return nullptr;
-  memset(block, 0, size);
+  ask_for_huge_pages(block, size);
   static_cast<Block*>(block)->before = last_;
   last_ = static_cast<Block*>(block);
   return static_cast<char*>(block) + kAlignment;
@@ -178,8 +226,8 @@ bool pack(du_convolution& convolution, const ConvolveKernels& kernels, const flo
   if (!plan.bias || !plan.slopes) return false;
   const Weights weights{weight, spec.in_channels / spec.groups, spec.out_channels / spec.groups, spec.window.size[0] * spec.window.size[1], spec.transposed != 0};
   switch (convolution.algorithm) {
-    case DU_WINOGRAD: return pack_winograd(convolution, kernels, weights, kPlainWeights);
-    case DU_WINOGRAD_REPEATED: return pack_winograd(convolution, kernels, weights, kRepeatedWeights);
+    case DU_WINOGRAD: return pack_winograd<PlainWeights>(convolution, kernels, weights);
+    case DU_WINOGRAD_REPEATED: return pack_winograd<RepeatedWeights>(convolution, kernels, weights);
     case DU_DEPTHWISE:
     case DU_GROUPED: return pack_narrow(convolution, weights);
     default: return pack_direct(convolution, kernels, weights);

@@ -1,5 +1,6 @@
 """Runs ONNX networks on the CPU: a plan of kernel calls over one block of memory, made once for each size of picture."""
 
+import downup.graph  # noqa: F401  (first: it knows how onnx_ir is imported)
 from downup.engine.session import Precision, Session, StepInfo
 
 __all__ = ["Precision", "Session", "StepInfo"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downup.data import NetworkMetadata
 from downup.engine.values import Array
 from downup.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from downup.data import NetworkMetadata
 
 Shape = tuple[int, ...]
 

@@ -12,13 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from downup import graph
-from downup.data import NetworkMetadata
 from downup.engine.gathering import Gathering
 from downup.engine.labelling import count_classes, normalised, one_picture
 from downup.engine.lower import FOLDED, LOWERINGS
@@ -30,6 +29,9 @@ from downup.engine.weights import ModelFile, Weights
 from downup.errors import ArgumentError, DataError
 from downup.geometry import whole
 from downup.graph.nodes import name_node
+
+if TYPE_CHECKING:
+    from downup.data import NetworkMetadata
 
 Layout = Literal["nchw", "nhwc"]
 Precision = Literal["fast", "exact"]
@@ -195,6 +197,8 @@ class Session:
         Raises:
             DataError: it says nothing.
         """
+        from downup.data import NetworkMetadata  # with all that reads pictures: only where it is asked for
+
         return NetworkMetadata.from_properties(
             self._model.metadata_props, self._source.removesuffix(": ") or "model"
         )
@@ -301,6 +305,8 @@ class Session:
     @property
     def has_metadata(self) -> bool:
         """Whether the file says anything of itself; see `about`."""
+        from downup.data import NetworkMetadata
+
         return NetworkMetadata.is_in(self._model.metadata_props)
 
     def labels(self, picture: Array) -> Array:

@@ -3,6 +3,7 @@
 The graph is that of `onnx_ir`; what is here are functions on it.
 """
 
+import downup.graph._onnx_ir  # noqa: F401  (before anything else imports onnx_ir)
 from downup.graph import shapes
 from downup.graph.cost import count_multiply_adds, node_multiply_adds
 from downup.graph.facts import example_shapes

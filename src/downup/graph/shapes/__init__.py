@@ -110,7 +110,7 @@ def _values(site: Site, shapes: list[Shape], opset: int) -> Sequence[np.ndarray]
     weight = sum(item.size for item in site.inputs if item is not None)
     if sum(math.prod(shape) for shape in shapes) > max(_MOST_EVALUATED, 2 * weight):
         return None
-    return evaluate(site.node, [None if item is None else item.value for item in site.inputs], opset)
+    return evaluate(site, shapes, opset)
 
 
 def _given(value: ir.Value, shapes: Mapping[str, Sequence[int]]) -> Known:
