@@ -23,6 +23,8 @@ NETWORKS = [
     ("unet", "vgg16"), ("segnet", "vgg16_bn"), ("fcn32s", "vgg16"), ("fcn16s", "vgg16"), ("fcn8s", "vgg16"),
     ("unet", "resnet18"), ("unet", "resnet50"), ("deconvnet", "vgg16_bn"),
 ]  # fmt: skip
+# Of the channels: which convolutions are computed in tiles depends on how many there are.
+WIDTH = 0.25
 BUILT = HERE / "built.sha256"
 
 # As in CMakeLists.txt; -DDU_FLOAT32_ALONE leaves the other element types out.
@@ -67,6 +69,22 @@ def fields_of_networks() -> list[dict[str, object]]:
         name = f"{model}, {encoder}"
         found.append({"name": name, "stride": network.stride, "before": reach.before, "after": reach.after})
     return found
+
+
+def halos_of_networks() -> list[int]:
+    """What the engine reads around windows of each network, so that every bit is that of the whole picture's."""
+    import torch
+
+    from downup import kernels, load
+    from downup.networks import NetworkConfig, build
+
+    kernels.select_isa("plain")  # for the same numbers on all machines
+    example = torch.zeros(2, 3, 64, 64)
+    built = (
+        build(NetworkConfig(model=model, encoder=encoder, classes=2, width=WIDTH))
+        for model, encoder in NETWORKS
+    )
+    return [load(network, example=example).halo for network in built]
 
 
 def build_page(folder: Path) -> None:
@@ -114,12 +132,18 @@ def main() -> None:
     """Build what has changed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=STATIC)
-    parser.add_argument("--page-only", action="store_true", help="leave the kernels as they are")
+    parser.add_argument(
+        "--page-only",
+        action="store_true",
+        help="leave the kernels, and what is told of networks, as they are",
+    )
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     if not arguments.page_only:
         build_kernels(arguments.output / "kernels.bin")
-    FIELDS.write_text(json.dumps(fields_of_networks(), indent=1) + "\n")
+        networks = zip(fields_of_networks(), halos_of_networks(), strict=True)
+        told = [{**field, "halo": halo} for field, halo in networks]
+        FIELDS.write_text(json.dumps(told, indent=1) + "\n")
     build_page(arguments.output)
     if arguments.output == STATIC:
         BUILT.write_text(hash_sources() + "\n")

@@ -1,5 +1,6 @@
 // Panel 3: what goes wrong on the way down and up, and where it comes from.
 import { Chart, type Line } from "./chart";
+import { CodeView } from "./code_view";
 import { Controls, type Values } from "./controls";
 import { Refusal } from "./kernels";
 import { run } from "./operators";
@@ -37,6 +38,8 @@ class Artefacts {
   private spread = new Plot("conv_transpose2d: weights on each output");
   private resized = new Plot("resize_conv2d: the same");
   private verdict = make("p", "hint");
+  private spreadCode = new CodeView("conv_transpose2d as Python");
+  private smoothCode = new CodeView("blur_pool2d as Python");
   private original = new Plot("picture");
   private downs = Object.keys(DOWNS).map((name) => ({ name, plot: new Plot(name), change: new Plot("change"), note: make("p", "hint") }));
   private chart = new Chart("What passes on the way down", { x: "frequency, cycles per sample", y: "gain", most: 1.2 });
@@ -67,12 +70,14 @@ class Artefacts {
         text("A transposed convolution spreads each sample over a window. Unless the window is a multiple of the stride, some outputs get more weights than their neighbours: a pattern that training must unlearn."),
         make("div", "plots", this.spread.root, this.resized.root),
         this.verdict,
+        this.spreadCode.root,
       ]),
       section("Aliasing", this.aliasing, [
         text("Move the picture by one column. A way down that samples too coarsely gives quite another answer; one that smooths first hardly notices."),
         make("div", "plots five", make("section", "trip", this.original.root), ...this.downs.map(({ plot, change, note }) => make("section", "trip", plot.root, change.root, note))),
         this.chart.root,
         text("Frequencies right of half a cycle per output sample (0.5 / stride) cannot be told from lower ones after the way down. What a filter lets through there comes back as a false pattern."),
+        this.smoothCode.root,
       ]),
     );
     this.update();
@@ -87,8 +92,9 @@ class Artefacts {
   private updateOverlap(): string {
     const kernel = this.overlap.number("kernel"), stride = this.overlap.number("spread"), { kernels } = this.page;
     const ones = planes(1, SIDE, SIDE, new Float32Array(SIDE * SIDE).fill(1)), weight = new Float32Array(kernel * kernel).fill(1);
-    const out = run(kernels, "conv_transpose2d", ones, { kernel_size: kernel, stride, weight }).out;
-    this.spread.showBy("scaled", out);
+    const args = { kernel_size: kernel, stride, weight };
+    this.spread.showBy("scaled", run(kernels, "conv_transpose2d", ones, args).out);
+    this.spreadCode.show({ name: "conv_transpose2d", args, x: ones });
     this.resized.showBy("scaled", run(kernels, "resize_conv2d", ones, { scale_factor: stride, mode: "nearest", kernel_size: kernel, weight }).out);
     const isEven = kernel % stride === 0;
     this.verdict.textContent = isEven
@@ -103,6 +109,7 @@ class Artefacts {
     const { page } = this, x = grey(page.picture(this.values["picture"]!)), moved = shifted(x, 0, this.aliasing.number("shift"));
     const stride = this.aliasing.number("stride"), taps = this.aliasing.number("taps"), told: string[] = [];
     this.original.show(moved);
+    this.smoothCode.show({ name: "blur_pool2d", args: { taps, stride, edge: "reflect" }, x });
     for (const { name, plot, change, note } of this.downs) {
       try {
         const before = DOWNS[name]!(page, x, stride, taps), after = DOWNS[name]!(page, moved, stride, taps), lost = difference(after, before);

@@ -1,4 +1,6 @@
 // Panel 2: a picture taken down and up again, by several pairs side by side.
+import type { Step } from "./code";
+import { CodeView } from "./code_view";
 import { Controls, type Values } from "./controls";
 import { Refusal } from "./kernels";
 import { run, type Arguments } from "./operators";
@@ -28,6 +30,7 @@ function divisible(x: Planes, stride: number): Planes {
 interface Trip {
   low: Planes;
   back: Planes;
+  steps: Step[];
 }
 
 function bilinearFilter(stride: number): Float32Array {
@@ -35,31 +38,40 @@ function bilinearFilter(stride: number): Float32Array {
   return Float32Array.from({ length: size * size }, (_, i) => line(Math.floor(i / size)) * line(i % size));
 }
 
+/** The call of each way down. */
+function downCall(down: string, stride: number): [string, Arguments] {
+  const calls: Record<string, [string, Arguments]> = {
+    max: ["max_pool2d", { kernel_size: stride, stride }],
+    avg: ["avg_pool2d", { kernel_size: stride, stride, count_include_pad: true }],
+    blur: ["blur_pool2d", { taps: 3, stride, edge: "reflect" }],
+    strided: ["conv2d", { kernel_size: 1, stride, weight: new Float32Array([1]) }],
+    shuffle: ["pixel_unshuffle", { factor: stride, order: "CRD" }],
+  };
+  return calls[down]!;
+}
+
+/** The call of each way up; of un-pooling without what the pool found. */
+function upCall(up: string, stride: number): [string, Arguments] {
+  const kernel = 2 * stride - (stride % 2), padding = Math.floor((kernel - stride) / 2);
+  const calls: Record<string, [string, Arguments]> = {
+    unpool: ["max_unpool2d", { kernel_size: stride, stride }],
+    transposed: ["conv_transpose2d", { kernel_size: kernel, stride, padding, weight: bilinearFilter(stride) }],
+    shuffle: ["pixel_shuffle", { factor: stride, order: "CRD" }],
+  };
+  return calls[up] ?? ["interpolate", { scale_factor: stride, mode: up as "nearest" }];
+}
+
 function travel(page: Page, x: Planes, pair: string, stride: number): Trip {
-  const [down, up] = pair.split("-") as [string, string], call = (name: string, from: Planes, args: Arguments) => run(page.kernels, name, from, args);
-  const window = { kernel_size: stride, stride };
+  const [down, up] = pair.split("-") as [string, string];
   if (up === "unpool" && down !== "max") throw new Refusal("Only max pooling tells where its samples were, so un-pooling goes with it alone.");
   if ((up === "shuffle") !== (down === "shuffle")) throw new Refusal("pixel_unshuffle and pixel_shuffle go together: one moves samples into channels, the other moves them back.");
-  const one = new Float32Array([1]);
-  const lows: Record<string, () => Planes> = {
-    max: () => call("max_pool2d", x, window).out,
-    avg: () => call("avg_pool2d", x, window).out,
-    blur: () => call("blur_pool2d", x, { taps: 3, stride }).out,
-    strided: () => call("conv2d", x, { kernel_size: 1, stride, weight: one }).out,
-    shuffle: () => call("pixel_unshuffle", x, { factor: stride }).out,
-  };
-  const low = lows[down]!(), size: [number, number] = [x.rows, x.columns];
-  const backs: Record<string, () => Planes> = {
-    unpool: () => call("max_unpool2d", low, { ...window, indices: call("max_pool2d", x, window).positions, output_size: size }).out,
-    shuffle: () => call("pixel_shuffle", low, { factor: stride }).out,
-    transposed: () => {
-      const kernel = 2 * stride - (stride % 2), padding = Math.floor((kernel - stride) / 2);
-      const args = { kernel_size: kernel, stride, padding, weight: bilinearFilter(stride) };
-      return call("conv_transpose2d", low, args).out;
-    },
-  };
-  const back = (backs[up] ?? (() => call("interpolate", low, { size, mode: up as "nearest" }).out))();
-  return { low, back };
+  const [downName, downArgs] = downCall(down, stride), [upName, upArgs] = upCall(up, stride);
+  const { out: low, positions } = run(page.kernels, downName, x, downArgs);
+  const found: Arguments = up === "unpool" ? { ...upArgs, indices: positions, output_size: [x.rows, x.columns] } : upArgs;
+  const back = run(page.kernels, upName, low, found).out;
+  // The code of un-pooling begins with its pool.
+  const steps: Step[] = [{ name: downName, args: downArgs, x }, { name: upName, args: upArgs, x: low }];
+  return { low, back, steps: up === "unpool" ? [{ name: upName, args: upArgs, x }] : steps };
 }
 
 /** Mean distance, and the same where neighbours of the picture differ much: at its edges. */
@@ -83,6 +95,7 @@ export function errors(x: Planes, back: Planes): { mean: number; edge: number } 
 class ThereAndBack {
   private controls: Controls;
   private columns: { title: HTMLElement; note: HTMLElement; low: Plot; back: Plot; lost: Plot }[];
+  private code = new CodeView("the first pair as Python");
 
   constructor(root: HTMLElement, values: Values, private page: Page) {
     Object.assign(values, { ...DEFAULTS, ...values });
@@ -102,7 +115,7 @@ class ThereAndBack {
     }));
     const columns = this.columns.map(({ title, note, low, back, lost }) => make("section", "trip", title, low.root, back.root, lost.root, note));
     const text = make("p", "text", "A network for segmentation takes the picture down, to see far, and up again, to label each pixel. Compare what comes back, and where the edges end up.");
-    root.append(make("div", "bench", make("div", "side", this.controls.root), make("div", "stage", text, make("div", "plots", ...columns))));
+    root.append(make("div", "bench", make("div", "side", this.controls.root), make("div", "stage", text, make("div", "plots trips", ...columns), this.code.root)));
     this.update();
   }
 
@@ -116,7 +129,8 @@ class ThereAndBack {
       column.title.textContent = `${DOWNS[down]} → ${UPS[up]}`;
       try {
         if (!x.rows || !x.columns) throw new Refusal("The picture is smaller than the stride; use a smaller stride.");
-        const { low, back } = travel(this.page, x, pair, stride), { mean, edge } = errors(x, back);
+        const { low, back, steps } = travel(this.page, x, pair, stride), { mean, edge } = errors(x, back);
+        if (i === 0) this.code.show(...steps);
         column.low.show(low, down === "shuffle" ? blockTiling(stride, x.channels, "CRD") : undefined);
         column.back.show(back);
         column.lost.showBy("signed", difference(grey(back), grey(x)));

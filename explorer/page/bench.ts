@@ -101,7 +101,7 @@ class Bench {
       make("p", "shapes", make("span", "", "PyTorch, channels first: "), make("code", "", `${before.first} → ${after.first}`)),
       make("p", "shapes", make("span", "", "Keras, channels last: "), make("code", "", `${before.last} → ${after.last}`)),
     );
-    this.code.show(this.name, args, code);
+    this.code.show({ name: this.name, args, x: code });
     this.page.say(`${this.name}: ${x.rows} by ${x.columns} samples become ${result.out.rows} by ${result.out.columns}.`);
   }
 

@@ -7,11 +7,14 @@ export interface Line {
 }
 
 const COLOURS = ["--source", "--target", "--accent", "--soft"];
+const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+const DRAWN = ["──", "╌╌", "┄┄", "─·"];
 
 export class Chart {
   readonly root = document.createElement("figure");
   private canvas = document.createElement("canvas");
   private caption = document.createElement("figcaption");
+  private legend = document.createElement("span");
   private lines: Line[] = [];
 
   constructor(private title: string, private labels: { x: string; y: string; most: number }) {
@@ -26,7 +29,8 @@ export class Chart {
 
   show(lines: Line[], told: string): void {
     this.lines = lines;
-    this.caption.textContent = this.title;
+    this.legend.className = "legend";
+    this.caption.replaceChildren(this.title, this.legend);
     this.canvas.setAttribute("aria-label", `${this.title}. ${told}`);
     this.draw();
   }
@@ -54,15 +58,19 @@ export class Chart {
     context.textAlign = "center";
     for (const [share, text] of [[0, "0"], [0.5, "0.25"], [1, "0.5"]] as const) context.fillText(text, place(share, 0)[0], height - bottom + 14);
     context.fillText(labels.x, left + (width - left - right) / 2, height - 5);
+    this.legend.replaceChildren();
     this.lines.forEach((line, i) => {
-      context.strokeStyle = context.fillStyle = theme(COLOURS[i % COLOURS.length]!);
+      const colour = theme(COLOURS[i % COLOURS.length]!), entry = document.createElement("span");
+      entry.textContent = line.name;
+      entry.style.color = colour;
+      entry.dataset["dash"] = DRAWN[i % DRAWN.length]!;
+      this.legend.append(entry);
+      context.strokeStyle = colour;
       context.lineWidth = 2;
-      context.setLineDash([[], [7, 4], [2, 3], [10, 3, 2, 3]][i % 4]!);
+      context.setLineDash(DASHES[i % DASHES.length]!);
       context.beginPath();
       line.points.forEach(([x, y], k) => context[k ? "lineTo" : "moveTo"](...place(x, Math.min(y, labels.most))));
       context.stroke();
-      context.textAlign = "right";
-      context.fillText(line.name, width - right - 6, top + 44 + 17 * i);
     });
     context.setLineDash([]);
   }

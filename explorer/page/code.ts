@@ -23,8 +23,14 @@ function options(given: Record<string, unknown>, defaults: Record<string, unknow
     .join("");
 }
 
+/** With a point, since frameworks take 1 for a whole number. */
+function decimal(value: number): string {
+  const text = String(Number(value.toPrecision(9)));
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
 function weightOf(args: Arguments): string {
-  const [rows, columns] = pair(args.kernel_size!), numbers = [...args.weight!].map((value) => String(Number(value.toPrecision(9))));
+  const [rows, columns] = pair(args.kernel_size!), numbers = [...args.weight!].map(decimal);
   const lines = Array.from({ length: rows }, (_, y) => `    [${numbers.slice(y * columns, (y + 1) * columns).join(", ")}],`);
   return `[\n${lines.join("\n")}\n]`;
 }
@@ -96,24 +102,31 @@ function inDownup({ name, args, x }: Call): string {
 
 const TORCH = "import torch\nimport torch.nn.functional as F\n\n";
 
-function torchMaxPool(call: Call, extra = ""): string {
-  const { args, sides, kernel } = call, symmetric = isEven(sides);
+/** Whether a pool of torch takes the padding: alike on both sides, and at most half a window. */
+function isPoolPadding({ sides, kernel }: Call): boolean {
+  return isEven(sides) && sides.every(([before], i) => before <= Math.floor(kernel[i]! / 2));
+}
+
+function torchMaxPool(call: Call): string {
+  const { args, sides, kernel } = call, symmetric = isPoolPadding(call);
+  if (!symmetric && args.ceil_mode) return NONE;
   const padding = symmetric && sides[0][0] === sides[1][0] ? sides[0][0] : [sides[0][0], sides[1][0]];
   const rest = options({ stride: args.stride, padding: symmetric ? padding : 0, dilation: args.dilation, ceil_mode: args.ceil_mode }, { ...DEFAULTS, stride: args.kernel_size });
-  return `${symmetric ? "" : padded(call, ', value=float("-inf")')}y${extra ? ", positions" : ""} = F.max_pool2d(x, ${kernel[0]}${rest}${extra})`;
+  return `${symmetric ? "" : padded(call, ', value=float("-inf")')}y = F.max_pool2d(x, ${kernel[0]}${rest})`;
 }
 
 function torchAverage(call: Call): string {
   const { args, sides, dilation, kernel } = call, isWord = typeof args.padding === "string" && args.padding !== "valid";
   if (dilation[0] > 1) return NONE;
   const given = { stride: args.stride, ceil_mode: args.ceil_mode }, plain = { ...DEFAULTS, stride: args.kernel_size };
-  if (isEven(sides)) {
-    const counted = !isWord && args.count_include_pad;
+  const counted = !isWord && args.count_include_pad;
+  if (isPoolPadding(call)) {
     const padding = sides[0][0] === sides[1][0] ? sides[0][0] : [sides[0][0], sides[1][0]];
     return `y = F.avg_pool2d(x, ${kernel[0]}${options({ ...given, padding, count_include_pad: counted || isBare(sides) }, plain)})`;
   }
   if (args.ceil_mode) return NONE;
   const [[top, bottom], [left, right]] = sides, around = `(${left}, ${right}, ${top}, ${bottom})`, rest = options(given, plain);
+  if (counted) return `x = F.pad(x, ${around})\ny = F.avg_pool2d(x, ${kernel[0]}${rest})`;
   return `inside = F.pad(torch.ones_like(x), ${around})\nx = F.pad(x, ${around})\ny = F.avg_pool2d(x, ${kernel[0]}${rest}) / F.avg_pool2d(inside, ${kernel[0]}${rest})`;
 }
 
@@ -135,10 +148,12 @@ function torchConvolution(call: Call): string {
 function inTorch(call: Call): string {
   const { name, args, sides, kernel, dilation } = call;
   switch (name) {
-    case "max_pool2d":
-      return TORCH + torchMaxPool(call);
+    case "max_pool2d": {
+      const code = torchMaxPool(call);
+      return code && TORCH + code;
+    }
     case "max_unpool2d": {
-      if (dilation[0] > 1 || !isEven(sides)) return NONE;
+      if (dilation[0] > 1 || !isPoolPadding(call)) return NONE;
       const same = `${kernel[0]}, stride=${args.stride}, padding=${python([sides[0][0], sides[1][0]])}`;
       return `${TORCH}pooled, positions = F.max_pool2d(x, ${same}, return_indices=True)\ny = F.max_unpool2d(pooled, positions, ${same}, output_size=x.shape[-2:])`;
     }
@@ -238,14 +253,33 @@ function inKeras(call: Call): string {
   }
 }
 
+function aboutOf(form: Form): string {
+  return form === "Keras" ? "# x: [batch, rows, columns, channels]" : "# x: [batch, channels, rows, columns]";
+}
+
 export function codeOf(form: Form, name: string, args: Arguments, x: Planes): string {
   const kernel = pair(args.kernel_size ?? 1), stride = pair(args.stride ?? (args.weight ? 1 : kernel)), dilation = pair(args.dilation ?? 1);
   let size: Size = [x.rows, x.columns];
   if (name === "resize_conv2d") size = [Math.floor(x.rows * Number(args.scale_factor)), Math.floor(x.columns * Number(args.scale_factor))];
   const call = { name, args, x, kernel, stride, dilation, sides: sidesOf(args.padding ?? 0, size, kernel, stride, dilation) };
-  const about = form === "Keras" ? "# x: [batch, rows, columns, channels]" : "# x: [batch, channels, rows, columns]";
   const code = form === "downup" ? inDownup(call) : form === "PyTorch" ? inTorch(call) : inKeras(call);
-  if (code) return `${about}\n${code}\n`;
+  if (code) return `${aboutOf(form)}\n${code}\n`;
   const why = name === "interpolate" && isSmooth(args.mode!) ? "with these options" : "with these arguments";
   return `# ${form} has no ${name} ${why}; downup.ops.${name} takes torch tensors.\n`;
+}
+
+/** A call, or what no operator of downup is, as each form writes it: from x to y. */
+export type Step = { name: string; args: Arguments; x: Planes } | { what: string; written: Partial<Record<Form, string>> };
+
+/** Steps one after the other, what they need imported at the top. */
+export function codeOfSteps(form: Form, steps: Step[]): string {
+  const imports = new Set<string>(), bodies: string[] = [];
+  for (const step of steps) {
+    const code = "name" in step ? codeOf(form, step.name, step.args, step.x) : (step.written[form] ?? `# ${form} has no ${step.what}.\n`);
+    if (code.startsWith(`# ${form} has no`)) return code;
+    const lines = code.trim().split("\n").filter((line) => line !== aboutOf(form)), isImport = (line: string) => /^(import|from) /.test(line);
+    for (const line of lines.filter(isImport)) imports.add(line);
+    bodies.push(lines.filter((line) => !isImport(line)).join("\n").trim());
+  }
+  return `${aboutOf(form)}\n${[...imports].join("\n")}\n\n${bodies.join("\n\nx = y\n")}\n`;
 }

@@ -1,20 +1,18 @@
 // The same call in three forms, to copy.
-import { codeOf, FORMS, type Form } from "./code";
-import type { Arguments } from "./operators";
+import { codeOfSteps, FORMS, type Form, type Step } from "./code";
 import { button, make } from "./panel";
-import type { Planes } from "./planes";
 
 export class CodeView {
   readonly root = make("section", "code");
   private text = make("code");
   private choices = new Map<Form, HTMLButtonElement>();
   private form: Form = "downup";
-  private call: { name: string; args: Arguments; x: Planes } | null = null;
+  private steps: Step[] = [];
 
-  constructor() {
-    const bar = make("div", "bar", make("h3", "", "as Python"));
+  constructor(title = "as Python") {
+    const bar = make("div", "bar", make("h3", "", title));
     bar.setAttribute("role", "group");
-    bar.setAttribute("aria-label", "Python form");
+    bar.setAttribute("aria-label", `${title}, in one of three forms`);
     for (const form of FORMS) {
       const choice = button(form, () => this.choose(form), "small");
       this.choices.set(form, choice);
@@ -28,15 +26,15 @@ export class CodeView {
     this.choose("downup");
   }
 
-  show(name: string, args: Arguments, x: Planes): void {
-    this.call = { name, args, x };
-    this.text.textContent = codeOf(this.form, name, args, x);
+  show(...steps: Step[]): void {
+    this.steps = steps;
+    this.text.textContent = codeOfSteps(this.form, steps);
   }
 
   private choose(form: Form): void {
     this.form = form;
     for (const [name, choice] of this.choices) choice.setAttribute("aria-pressed", String(name === form));
-    if (this.call) this.show(this.call.name, this.call.args, this.call.x);
+    if (this.steps.length) this.show(...this.steps);
   }
 
   private async copy(copy: HTMLButtonElement): Promise<void> {

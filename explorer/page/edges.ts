@@ -1,11 +1,13 @@
 // Panel 5: filters find features, and features survive the way down.
+import type { Step } from "./code";
+import { CodeView } from "./code_view";
 import { Controls, type Values } from "./controls";
 import { FILTERS, filterOf } from "./filters";
 import { Refusal } from "./kernels";
-import { run } from "./operators";
+import { run, type Arguments } from "./operators";
 import { grey, make, type Page, type Panel } from "./panel";
 import { short } from "./paint";
-import { mapped, planes, type Planes } from "./planes";
+import { bordered, mapped, planes, type Planes } from "./planes";
 import { Plot } from "./plot";
 
 const DEFAULTS: Values = { picture: "house", size: "5", pool: "max", stride: "4", own: "" };
@@ -22,6 +24,7 @@ class Edges {
     note: make("p", "hint"),
   }));
   private grid = make("div", "grid");
+  private code = new CodeView("your own filter as Python");
 
   constructor(root: HTMLElement, private values: Values, private page: Page) {
     Object.assign(values, { ...DEFAULTS, ...values });
@@ -41,7 +44,7 @@ class Edges {
       make("section", "block", make("h2", "", name === "own" ? "Your own" : FILTERS[name]!), make("div", "plots three", weights.root, found.root, pooled.root), note),
     );
     const text = make("p", "text", "A convolution answers where the picture looks like its filter. Pooling then keeps the strongest answers: at a quarter of the size, the features are still there. Answers below zero are cut off, as a network does.");
-    root.append(make("div", "bench", side, make("div", "stage", text, make("div", "plots one", this.original.root), ...sections)));
+    root.append(make("div", "bench", side, make("div", "stage", text, make("div", "plots one", this.original.root), ...sections, this.code.root)));
     this.update();
   }
 
@@ -78,13 +81,16 @@ class Edges {
     this.page.save(this.values);
     const x = grey(this.page.picture(this.values["picture"]!));
     this.original.show(x);
-    const told: string[] = [];
+    // Padding with zeros would find an edge all around the picture.
+    const around = bordered(x, (size - 1) / 2);
+    const told: string[] = [], [poolName, poolArgs] = this.poolCall(stride);
     for (const row of this.rows) {
       const weight = row.name === "own" ? this.own(size) : filterOf(row.name, size);
       row.weights.showBy("signed", planes(1, size, size, weight));
       try {
-        const found = mapped(run(this.page.kernels, "conv2d", x, { kernel_size: size, padding: "same", weight }).out, (value) => Math.max(value, 0));
-        const pooled = this.pool(found, stride);
+        const found = mapped(run(this.page.kernels, "conv2d", around, { kernel_size: size, weight }).out, (value) => Math.max(value, 0));
+        const pooled = run(this.page.kernels, poolName, found, poolArgs).out;
+        if (row.name === "own") this.showCode(around, found, size, stride);
         row.found.showBy("scaled", found);
         row.pooled.showBy("scaled", pooled);
         const most = pooled.data.reduce((a, b) => Math.max(a, b), 0), before = found.data.reduce((a, b) => Math.max(a, b), 0);
@@ -98,9 +104,22 @@ class Edges {
     this.page.say(`Strongest answers after the pool: ${told.join(", ")}.`);
   }
 
-  private pool(x: Planes, stride: number): Planes {
-    if (this.values["pool"] === "blur") return run(this.page.kernels, "blur_pool2d", x, { taps: 3, stride }).out;
-    return run(this.page.kernels, `${this.values["pool"]}_pool2d`, x, { kernel_size: stride, stride, padding: "same" }).out;
+  private poolCall(stride: number): [string, Arguments] {
+    if (this.values["pool"] === "blur") return ["blur_pool2d", { taps: 3, stride, edge: "reflect" }];
+    const args: Arguments = { kernel_size: stride, stride, padding: "same" };
+    return this.values["pool"] === "avg" ? ["avg_pool2d", { ...args, count_include_pad: true }] : ["max_pool2d", args];
+  }
+
+  private showCode(around: Planes, found: Planes, size: number, stride: number): void {
+    const side = (size - 1) / 2, torch = "import torch.nn.functional as F\n\n", [name, args] = this.poolCall(stride);
+    const pad = `${torch}y = F.pad(x, (${side}, ${side}, ${side}, ${side}), mode="replicate")`, cut = `${torch}y = F.relu(x)`;
+    const steps: Step[] = [
+      { what: "padding that repeats the edge", written: { downup: pad, PyTorch: pad } },
+      { name: "conv2d", args: { kernel_size: size, weight: this.own(size) }, x: around },
+      { what: "relu", written: { downup: cut, PyTorch: cut } },
+      { name, args, x: found },
+    ];
+    this.code.show(...steps);
   }
 }
 

@@ -2,6 +2,7 @@
 import { artefacts } from "./artefacts";
 import { back } from "./back";
 import { bench } from "./bench";
+import { argumentsOf } from "./bench_fields";
 import { codeOf } from "./code";
 import type { Values } from "./controls";
 import { edges } from "./edges";
@@ -25,7 +26,7 @@ function readLink(): { id: string; values: Values } {
 }
 
 class Explorer {
-  private page: Page;
+  readonly page: Page;
   private open: Panel = PANELS[0]!;
   private known = new Map<string, Values>();
   private link = "";
@@ -40,6 +41,11 @@ class Explorer {
     this.tabs.addEventListener("keydown", (event) => this.moved(event));
     window.addEventListener("hashchange", () => location.hash !== this.link && this.follow());
     window.addEventListener("pagehide", () => this.writeLink());
+    // The link to the panel is for keys alone: the address is the panels'.
+    document.querySelector(".skip")!.addEventListener("click", (event) => {
+      event.preventDefault();
+      this.root.focus();
+    });
     this.listenForFiles();
     this.follow();
   }
@@ -96,7 +102,7 @@ class Explorer {
   private listenForFiles(): void {
     const chooser = document.getElementById("file") as HTMLInputElement;
     const side = () => Number(this.known.get("bench")?.["side"] ?? 256);
-    const take = (file: File | null | undefined) => file && void this.page.open(file, side());
+    const take = (file: File | null | undefined) => file && (this.open.take ? this.open.take(file) : void this.page.open(file, side()));
     chooser.addEventListener("change", () => {
       take(chooser.files?.[0]);
       chooser.value = "";
@@ -116,9 +122,9 @@ async function start(): Promise<void> {
     if (!answer.ok || !answer.body) throw new Error(`kernels.bin: ${answer.status}`);
     const kernels = await Kernels.load(answer.body);
     if (await findNetwork()) PANELS.push(network);
-    new Explorer(kernels);
+    const explorer = new Explorer(kernels);
     // For tests and for the curious: the operators by their Python names.
-    Object.assign(window, { downup: { kernels, run, sourcesOf, targetsOf, codeOf, openPicture, Refusal } });
+    Object.assign(window, { downup: { kernels, run, sourcesOf, targetsOf, codeOf, argumentsOf, openPicture, picture: (name: string) => explorer.page.picture(name), Refusal } });
     document.documentElement.dataset["ready"] = "1";
   } catch (error) {
     status.textContent = `The page could not start: ${error instanceof Error ? error.message : String(error)}. It needs a browser of 2023 or later.`;

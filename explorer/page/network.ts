@@ -6,8 +6,8 @@ import { short } from "./paint";
 interface About {
   name: string;
   classes: { name: string; color: [number, number, number] }[];
-  stride: number;
-  halo: number;
+  /** How far a label sees, and how windows with the bits of the whole picture lie; or why there are none. */
+  windows: { sees: number; stride: number; halo: number } | { refused: string };
   scores: { confusion: number[][]; mean_iou: number; classes: string[] } | null;
 }
 
@@ -22,6 +22,7 @@ interface Labelled {
 }
 
 let about: About | null = null;
+let opened: OwnNetwork | null = null;
 let last: { name: string; found: Labelled } | null = null;
 
 /** What the server knows of a network; none where the page is a folder of files. */
@@ -31,6 +32,13 @@ export async function findNetwork(): Promise<boolean> {
   const answer = await fetch("network.json");
   about = answer.ok ? ((await answer.json()) as About) : null;
   return about !== null;
+}
+
+function windowsTold(windows: About["windows"]): string {
+  if ("refused" in windows) return `It labels a picture whole: ${windows.refused}.`;
+  const { sees, stride, halo } = windows;
+  const why = halo > sees ? " More than it sees, because the engine computes convolutions in tiles, and a sample's last bits depend on its place in a tile." : "";
+  return `A label sees ${sees} pixels around its own. Windows of a larger picture begin at multiples of ${stride} and read ${halo} pixels around what they keep: then their labels are those of the whole picture, bit for bit.${why}`;
 }
 
 function table(head: string[], rows: string[][]): HTMLElement {
@@ -59,7 +67,7 @@ class OwnNetwork {
     const classes = known.classes.map(({ name }, i) => make("li", "", this.swatch(i), name));
     this.root.append(
       make("h2", "", known.name),
-      make("p", "text", `Labels ${known.classes.length} classes. Tiles begin at multiples of ${known.stride} pixels, and a label sees ${known.halo} pixels around its own.`),
+      make("p", "text", `Labels ${known.classes.length} classes. ${windowsTold(known.windows)}`),
       make("ul", "classes", ...classes),
       make("p", "", drop),
       this.message,
@@ -85,7 +93,7 @@ class OwnNetwork {
     return make("section", "block", make("h2", "", "Confusion matrix"), make("p", "text", `Of the pixels of each class (rows), how many were given each label (columns), on the run's validation pictures. Mean IoU ${short(scores.mean_iou)}.`), table(["", ...scores.classes], rows));
   }
 
-  private async send(file: File): Promise<void> {
+  async send(file: File): Promise<void> {
     this.message.textContent = `${file.name} is being labelled.`;
     this.page.say(this.message.textContent);
     try {
@@ -108,7 +116,7 @@ class OwnNetwork {
       make("figure", "layer", make("figcaption", "caption", `${title}: ${shape.join(" × ")}`), make("div", "maps", ...maps.map((source, i) => picture(source, `${title}, channel ${i}`)))),
     );
     const total = found.steps.reduce((sum, step) => sum + step.ms, 0);
-    const steps = found.steps.map((step) => [step.operators, step.algorithm, step.writes.map((shape) => shape.join(" × ")).join("; "), short(step.multiply_adds / 1e6), step.ms.toFixed(2)]);
+    const steps = found.steps.map((step) => [step.operators, step.algorithm, step.writes.map((shape) => shape.slice(shape.length > 3 ? 1 : 0).join(" × ")).join("; "), short(step.multiply_adds / 1e6), step.ms.toFixed(2)]);
     this.results.replaceChildren(
       make("section", "block", make("h2", "", name), picture(found.overlay, `${name}, its labels laid over it`, "overlay"), table(["class", "of the picture"], shares)),
       make("section", "block", make("h2", "", "Layers"), make("p", "text", "The first channels of each layer, from its smallest number (black) to its largest (white)."), ...layers),
@@ -122,6 +130,7 @@ export const network: Panel = {
   title: "Your network",
   open: (root: HTMLElement, _values: Values, page: Page) => {
     page.save({});
-    new OwnNetwork(root, page);
+    opened = new OwnNetwork(root, page);
   },
+  take: (file: File) => void opened?.send(file),
 };

@@ -109,7 +109,7 @@ export function drawNumbers(
   place: { scale: number; left: number; top: number; width: number; height: number },
   range: Range,
 ): void {
-  const { scale, left, top, width, height } = place, size = Math.min(scale / 3.2, 15);
+  const { scale, left, top, width, height } = place, size = Math.min(scale / 3.7, 15); // "−0.06" fits
   context.font = `${size}px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace`;
   context.textAlign = "center";
   context.textBaseline = "middle";

@@ -9,6 +9,8 @@ export interface Panel {
   title: string;
   /** Builds the panel from the values of a link. */
   open(root: HTMLElement, values: Values, page: Page): void;
+  /** What it does with a picture that the reader brings; without it, the picture is one to choose. */
+  take?(file: File): void;
 }
 
 /** The reader's own picture, which no link can carry. */

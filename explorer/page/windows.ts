@@ -1,12 +1,13 @@
 // Panel 4: how far an output pixel sees, and what that means for a picture that is labelled in parts.
+import type { Step } from "./code";
+import { CodeView } from "./code_view";
 import { Controls, type Values } from "./controls";
 import { filterOf } from "./filters";
-import { run, type Arguments, type Result } from "./operators";
+import { run, type Arguments } from "./operators";
 import { difference, grey, make, type Page, type Panel } from "./panel";
 import { short, theme } from "./paint";
 import { cropped, planes, type Planes } from "./planes";
 import { Plot } from "./plot";
-import type { Stage } from "./stages";
 import NETWORKS from "./networks.json";
 
 const DEFAULTS: Values = { network: NETWORKS[0]!.name, tile: "32", halo: "6", picture: "house" };
@@ -22,15 +23,14 @@ const LAYERS: [string, Arguments][] = [
   ["conv2d", { kernel_size: 3, padding: "same", weight: filterOf("smooth", 3) }],
 ];
 
-function through(page: Page, x: Planes): Result {
-  const stages: Stage[] = [];
+function through(page: Page, x: Planes): { out: Planes; steps: Step[] } {
+  const steps: Step[] = [];
   let out = x;
   for (const [name, args] of LAYERS) {
-    const result = run(page.kernels, name, out, args);
-    out = result.out;
-    stages.push(...result.stages);
+    steps.push({ name, args, x: out });
+    out = run(page.kernels, name, out, args).out;
   }
-  return { out, stages };
+  return { out, steps };
 }
 
 // How far a label of the little network sees: a pixel for the last filter, which lies a quarter below the next block of four; there the
@@ -41,10 +41,11 @@ class Windows {
   private controls: Controls;
   private field = make("canvas", "picture field");
   private told = make("p", "hint");
-  private whole = new Plot("labelled whole");
-  private tiled = new Plot("labelled in tiles");
+  private whole = new Plot("whole");
+  private tiled = new Plot("in tiles");
   private seam = new Plot("difference");
   private verdict = make("p", "hint");
+  private code = new CodeView("the little network as Python");
 
   constructor(root: HTMLElement, private values: Values, private page: Page) {
     Object.assign(values, { ...DEFAULTS, ...values });
@@ -60,18 +61,21 @@ class Windows {
       () => this.update(),
     );
     this.field.setAttribute("role", "img");
-    const rows = NETWORKS.map(({ name, stride, before, after }) => make("tr", "", make("td", "", name), make("td", "", String(stride)), make("td", "", String(before + 1 + after)), make("td", "", String(Math.max(before, after)))));
-    const head = make("tr", "", ...["network", "stride", "pixels it sees", "halo"].map((word) => make("th", "", word)));
+    const cells = (kind: "td" | "th", ...words: (string | number)[]) => make("tr", "", ...words.map((word) => make(kind, "", String(word))));
+    const rows = NETWORKS.map(({ name, stride, before, after, halo }) => cells("td", name, stride, before + 1 + after, Math.max(before, after), halo));
+    const head = cells("th", "network", "stride", "pixels it sees", "halo", "for every bit");
     root.append(
       block("How far a pixel sees", this.controls, [
         make("p", "text", "Each label depends on the picture around its pixel. The square is what one label in the middle may depend on; a picture labelled in parts needs as much around each part: its halo."),
         make("div", "plots", make("figure", "plot", this.field), make("div", "scroll", make("table", "", head, ...rows))),
         this.told,
+        make("p", "text", "Why two halos? With the first, a label has read all that it depends on. But the engine computes convolutions in tiles, and how a sample is rounded depends on its place in its tile: its last bits may differ. The last column reads each of these tiles whole, and then not one bit does. It is what downup predict reads."),
       ]),
       block("The seam", tiles, [
         make("p", "text", "A little network (two 3 × 3 filters and pools down, bilinear and a 3 × 3 filter up) labels the picture whole, and in tiles with a halo. Where the halo is long enough, no bit differs; make it one pixel short, and the seams appear."),
         make("div", "plots three", this.whole.root, this.tiled.root, this.seam.root),
         this.verdict,
+        this.code.root,
       ]),
     );
     new ResizeObserver(() => this.drawField()).observe(this.field);
@@ -84,8 +88,8 @@ class Windows {
 
   private update(): void {
     this.page.save(this.values);
-    const { name, before, after, stride } = this.chosen, halo = Math.max(before, after);
-    this.told.textContent = `${name}: a label sees ${before} pixels before and ${after} after its own; tiles begin at multiples of ${stride}. A tile of 1024 with its halo reads ${1024 + 2 * halo} pixels a side, ${short((1024 + 2 * halo) ** 2 / 1024 ** 2)} times its area.`;
+    const { name, before, after, halo } = this.chosen, times = (around: number) => short((1024 + 2 * around) ** 2 / 1024 ** 2);
+    this.told.textContent = `${name}: a label sees ${before} pixels before and ${after} after its own. A window that keeps 1024 × 1024 labels reads ${times(Math.max(before, after))} times as many pixels, or ${times(halo)} times for every bit.`;
     this.drawField();
     this.page.say(`${this.told.textContent} ${this.cut()}`);
   }
@@ -123,10 +127,11 @@ class Windows {
     const top = Math.floor((full.rows - rows) / 2), left = Math.floor((full.columns - columns) / 2);
     if (rows < STRIDE || columns < STRIDE) return (this.verdict.textContent = "The picture is too small; use one of at least 4 × 4 samples.");
     const x = cropped(full, top, left, top + rows, left + columns), tile = Number(this.values["tile"]), halo = Number(this.values["halo"]);
-    const whole = through(this.page, x).out, tiled = planes(1, rows, columns);
+    const { out: whole, steps } = through(this.page, x), tiled = planes(1, rows, columns);
     for (let y = 0; y < rows; y += tile) for (let i = 0; i < columns; i += tile) this.label(x, tiled, y, i, tile, halo);
     const lost = difference(tiled, whole), worst = lost.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const wrong = lost.data.reduce((count, value) => count + (value ? 1 : 0), 0);
+    this.code.show(...steps);
     this.whole.showBy("signed", whole);
     this.tiled.showBy("signed", tiled);
     this.seam.showBy("signed", lost);

@@ -36,8 +36,13 @@ def test_the_page_loads_in_less_than_300_kilobytes(build: ModuleType) -> None:
     assert sum((build.STATIC / name).stat().st_size for name in FILES) < 300_000
 
 
-def test_the_page_tells_how_far_the_networks_see(build: ModuleType) -> None:
-    assert json.loads(build.FIELDS.read_text()) == build.fields_of_networks()
+def test_the_page_tells_how_far_the_networks_see(build: ModuleType, is_long: bool) -> None:
+    told = json.loads(build.FIELDS.read_text())
+    halos = [network.pop("halo") for network in told]
+    assert told == build.fields_of_networks()
+    assert all(halo >= max(one["before"], one["after"]) for halo, one in zip(halos, told, strict=True))
+    if is_long:
+        assert halos == build.halos_of_networks()
 
 
 def test_building_again_makes_the_same_files(build: ModuleType, is_long: bool, tmp_path: Path) -> None:

@@ -62,13 +62,17 @@ class Network:
 
     def _describe(self, _: bytes) -> tuple[str, bytes]:
         classes = [{"name": item.name, "color": list(item.color)} for item in self.about.classes]
-        about = {
-            "name": self.source.name,
-            "classes": classes,
-            "stride": self.about.stride,
-            "halo": self.about.halo,
-        }
+        about = {"name": self.source.name, "classes": classes, "windows": self._windows()}
         return _json({**about, "scores": self._scores()})
+
+    def _windows(self) -> dict[str, Any]:
+        """How far a label sees, and how windows lie whose labels have the bits of the whole picture's."""
+        try:
+            fields = [field for pair in self.session.reach.fields.values() for field in pair]
+            sees = max(side for field in fields for side in (field.before, field.after))
+            return {"sees": sees, "stride": self.session.stride, "halo": self.session.halo}
+        except DataError as error:
+            return {"refused": str(error)}
 
     def _scores(self) -> dict[str, Any] | None:
         """What the run's best weights scored: the confusion matrix, rows are the truth."""
