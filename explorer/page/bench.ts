@@ -21,6 +21,7 @@ function frameOf(window: Window, row: number, column: number): NonNullable<Light
 
 class Bench {
   private controls: Controls;
+  private about = make("p", "text", "A network makes pictures smaller on the way down, to see far, and larger again on the way up, to label each pixel. Choose one of its operators, and point at the pictures.");
   private message = make("p", "message");
   private meaning = make("p", "meaning");
   private rule = make("p", "rule");
@@ -39,8 +40,8 @@ class Bench {
     this.controls = new Controls(fieldsOf(page.pictureOptions), values, () => this.update());
     const pair = make("div", "pair", this.input.root, make("div", "arrow", "→"), this.output.root);
     const side = make("div", "side", this.controls.root, this.play);
-    this.hint.textContent = "Point at an output sample to see what it is made of; click an input sample to see where its gradient comes from. Zoom in to read the numbers.";
-    root.append(make("div", "bench", side, make("div", "stage", this.meaning, this.message, pair, this.hint, this.rule, this.sizes, this.code.root)));
+    this.hint.textContent = "Point at an output sample to see what it is made of, or at an input sample to see where its gradient comes from; a click keeps it lit. Zoom in to read the numbers.";
+    root.append(make("div", "bench", side, make("div", "stage", this.about, this.meaning, this.message, pair, this.hint, this.rule, this.sizes, this.code.root)));
     this.update();
   }
 

@@ -59,26 +59,50 @@ function paintSigned(from: Float32Array, pixels: Uint32Array, most: number): voi
   }
 }
 
+/** Means of 2 * 2 samples; the last row or column of an odd number is taken twice. */
+function halve(from: Float32Array, rows: number, columns: number, to: Float32Array): void {
+  let place = 0;
+  for (let y = 0; y < rows; y += 2) {
+    const top = y * columns, below = y + 1 < rows ? top + columns : top, last = columns - 1;
+    for (let i = 0; i < last; i += 2) to[place++] = 0.25 * (from[top + i]! + from[top + i + 1]! + from[below + i]! + from[below + i + 1]!);
+    if (columns % 2) to[place++] = 0.5 * (from[top + last]! + from[below + last]!);
+  }
+}
+
 /** What a tile is painted on, kept for the next picture of its size: fresh memory takes longer than the painting. */
 export class Tile {
   readonly canvas: OffscreenCanvas;
   private context: OffscreenCanvasRenderingContext2D;
   private image: ImageData;
+  private small = new Map<string, Float32Array>();
 
-  constructor(rows: number, columns: number) {
-    this.canvas = new OffscreenCanvas(columns, rows);
+  /** step: so many samples a side become one pixel, for a picture larger than the screen's; a power of two. */
+  constructor(readonly rows: number, readonly columns: number, readonly step: number) {
+    this.canvas = new OffscreenCanvas(Math.ceil(columns / step), Math.ceil(rows / step));
     this.context = this.canvas.getContext("2d")!;
-    this.image = new ImageData(columns, rows);
+    this.image = new ImageData(this.canvas.width, this.canvas.height);
   }
 
-  fits(x: Planes): boolean {
-    return this.canvas.width === x.columns && this.canvas.height === x.rows;
+  fits(x: Planes, step: number): boolean {
+    return this.rows === x.rows && this.columns === x.columns && this.step === step;
+  }
+
+  private shown(x: Planes, channel: number, colour: number): Float32Array {
+    const plane = x.rows * x.columns;
+    let from = x.data.subarray(channel * plane, (channel + 1) * plane), { rows, columns } = x;
+    for (let step = 2; step <= this.step; step *= 2) {
+      const down = Math.ceil(rows / 2), across = Math.ceil(columns / 2), key = `${colour} ${step}`;
+      if (!this.small.has(key)) this.small.set(key, new Float32Array(down * across));
+      const to = this.small.get(key)!;
+      halve(from, rows, columns, to);
+      [from, rows, columns] = [to, down, across];
+    }
+    return from;
   }
 
   /** One channel in grey (below zero blue, above orange), or three as colours. */
   paint(x: Planes, channels: number[], range: Range): void {
-    const plane = x.rows * x.columns, pixels = new Uint32Array(this.image.data.buffer);
-    const [first, ...rest] = channels.map((channel) => x.data.subarray(channel * plane, (channel + 1) * plane));
+    const pixels = new Uint32Array(this.image.data.buffer), [first, ...rest] = channels.map((channel, i) => this.shown(x, channel, i));
     if (rest.length) paintColours(first!, rest[0]!, rest[1]!, pixels, range);
     else if (range.isSigned) paintSigned(first!, pixels, range.high);
     else paintGrey(first!, pixels, range);

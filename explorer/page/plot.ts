@@ -71,6 +71,7 @@ export class Plot {
   private range: Range = { low: 0, high: 255, isSigned: false };
   private drag: { x: number; y: number; moved: boolean } | null = null;
   private isWaiting = false;
+  private isStale = true; // whether the tiles are of another picture
 
   constructor(private name: string, private events: PlotEvents = {}) {
     this.title.textContent = name;
@@ -110,7 +111,7 @@ export class Plot {
     this.size.textContent = `${picture.rows} × ${picture.columns}${picture.channels > 3 ? ` × ${picture.channels} channels` : ""}`;
     const help = this.events.hover ? " Arrow keys move from sample to sample." : "";
     this.canvas.setAttribute("aria-label", `${this.title.textContent}: ${picture.rows} rows, ${picture.columns} columns.${help}`);
-    if (!isPainted) this.paint();
+    this.isStale ||= !isPainted;
     this.draw();
   }
 
@@ -128,13 +129,17 @@ export class Plot {
     this.draw();
   }
 
-  private paint(): void {
-    const { side, colours, channel } = this.tiling, range = (this.range = rangeOf(this.picture, this.scale));
+  /** step: samples a side that one pixel shows. */
+  private paint(step: number): void {
+    if (!this.isStale && this.tiles[0]?.step === step) return;
+    const { side, colours, channel } = this.tiling;
+    if (this.isStale) this.range = rangeOf(this.picture, this.scale);
     this.tiles = Array.from({ length: side * side }, (_, i) => {
-      const old = this.tiles[i], { rows, columns } = this.picture, tile = old?.fits(this.picture) ? old : new Tile(rows, columns);
-      tile.paint(this.picture, Array.from({ length: colours }, (_, colour) => channel(i, colour)), range);
+      const old = this.tiles[i], tile = old?.fits(this.picture, step) ? old : new Tile(this.picture.rows, this.picture.columns, step);
+      tile.paint(this.picture, Array.from({ length: colours }, (_, colour) => channel(i, colour)), this.range);
       return tile;
     });
+    this.isStale = false;
   }
 
   // ------------------------------------------------------------ where things are
@@ -280,9 +285,10 @@ export class Plot {
     context.clearRect(0, 0, width, height);
     context.imageSmoothingEnabled = scale < 1;
     this.drawMargin(context, scale, x, y);
-    this.tiles.forEach(({ canvas: painted }, tile) => {
+    this.paint(2 ** Math.max(0, Math.floor(-Math.log2(scale * density))));
+    this.tiles.forEach(({ canvas: painted, step }, tile) => {
       const left = x + (tile % side) * (columns + GAP) * scale, top = y + Math.floor(tile / side) * (rows + GAP) * scale;
-      context.drawImage(painted, left, top, columns * scale, rows * scale);
+      context.drawImage(painted, left, top, painted.width * step * scale, painted.height * step * scale);
       if (scale >= NUMBERS_FROM) {
         const channels = Array.from({ length: this.tiling.colours }, (_, colour) => this.tiling.channel(tile, colour));
         drawNumbers(context, this.picture, channels, { scale, left, top, width, height }, this.range);

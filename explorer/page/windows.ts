@@ -88,8 +88,8 @@ class Windows {
 
   private update(): void {
     this.page.save(this.values);
-    const { name, before, after, halo } = this.chosen, times = (around: number) => short((1024 + 2 * around) ** 2 / 1024 ** 2);
-    this.told.textContent = `${name}: a label sees ${before} pixels before and ${after} after its own. A window that keeps 1024 × 1024 labels reads ${times(Math.max(before, after))} times as many pixels, or ${times(halo)} times for every bit.`;
+    const { name, stride, before, after, halo } = this.chosen, times = (around: number) => short((1024 + 2 * around) ** 2 / 1024 ** 2);
+    this.told.textContent = `${name} goes down by ${stride}. A label sees ${before} pixels before and ${after} after its own. A window that keeps 1024 × 1024 labels reads ${times(Math.max(before, after))} times as many pixels, or ${times(halo)} times for every bit.`;
     this.drawField();
     this.page.say(`${this.told.textContent} ${this.cut()}`);
   }

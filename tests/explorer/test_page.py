@@ -296,6 +296,21 @@ def test_a_link_of_nonsense_opens_the_panel(opened: Page, server: Server, values
         assert opened.locator("#panel canvas").count() >= 2
 
 
+def test_a_picture_larger_than_the_screen_keeps_its_colours(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench?operator=interpolate&picture=house&scale=4&mode=nearest")
+    shown = opened.evaluate(
+        """(places) => places.map(([y, x]) => {
+          const canvas = document.querySelectorAll("canvas.picture")[1];
+          return [...canvas.getContext("2d").getImageData(x * canvas.width, y * canvas.height, 1, 1).data];
+        })""",
+        places := [[0.17, 0.8], [0.05, 0.1], [0.65, 0.5], [0.95, 0.3]],
+    )
+    picture = house(opened)[0]
+    for (y, x), pixel in zip(places, shown, strict=True):
+        wanted = picture[:, int(256 * y), int(256 * x)]
+        np.testing.assert_allclose(pixel[:3], wanted.numpy(), atol=6)
+
+
 def test_an_impossible_window_is_explained(opened: Page, server: Server) -> None:
     go(opened, server, "#bench?operator=max_pool2d&picture=numbers&kernel=7&padding=valid")
     assert (
