@@ -225,7 +225,12 @@ export class Kernels {
 
   private planned(name: string, make: (memory: Borrowed) => number): Taps {
     const known = this.tables.get(name);
-    if (known) return known;
+    if (known) {
+      // To the end of the queue: a call has two tables, and the second must not push out the first.
+      this.tables.delete(name);
+      this.tables.set(name, known);
+      return known;
+    }
     return this.borrowing((memory) => {
       const handle = make(memory);
       if (!handle) throw new Refusal(this.sentence());

@@ -62,6 +62,20 @@ def test_every_operator_of_the_catalog_is_in_the_page() -> None:
     assert sorted(CALLS) == sorted(row.name for row in OPERATORS)
 
 
+def test_a_table_of_taps_outlives_the_making_of_others(opened: Page) -> None:
+    """The page keeps a number of tables: the rows' may be its oldest when the columns' is made."""
+    opened.evaluate(
+        """() => {
+          const run = (rows, columns) => {
+            const x = { channels: 1, rows, columns, data: new Float32Array(rows * columns) };
+            downup.run(downup.kernels, "blur_pool2d", x, { taps: 3, stride: 2 });
+          };
+          for (let fresh = 200; fresh < 300; fresh++) run(7, fresh);
+          for (let fresh = 300; fresh < 400; fresh++) { run(9, 8); run(fresh, 11); run(9, fresh); }
+        }"""
+    )
+
+
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_the_page_computes_the_bits_of_python(name: str, opened: Page, is_long: bool) -> None:
     random = np.random.default_rng(list(name.encode()))
