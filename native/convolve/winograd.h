@@ -8,64 +8,16 @@
 #include "finish.h"
 #include "gather.h"
 #include "jobs.h"
+#include "winograd_ahead.h"
+#include "winograd_plan.h"
 #include "winograd_tiles.h"
 
 namespace downup {
 namespace DU_ISA {
 
 template <class Scheme>
-struct WinogradPlan {
-  static constexpr int64_t kWidth = kBlockVectors * kLanes;
-  // Fewer tiles, or more bytes of weights, are worth reading each weight once: then all tiles are transformed before the products.
-  static constexpr int64_t kFewTiles = 400, kHeavyBytes = 16 << 20;
-  // Transformed inputs that are shared so stay in the last-level cache.
-  static constexpr int64_t kSharedBytes = 12 << 20;
-  static constexpr int64_t kJobs = 4;
-
-  TileAxis axes[2];
-  int64_t tiles, groups;  // a group is kTile tiles
-  int64_t blocks;         // of out channels
-  int64_t point_stride;   // floats between the inputs of a group at one point and at the next
-  int64_t group_size;     // floats of the inputs of a group
-  int64_t groups_together;
-  int64_t workers;
-
-  explicit WinogradPlan(const ConvolveCall& call) {
-    const ConvolvePlan& plan = *call.plan;
-    tiles = call.batch;
-    for (int i = 0; i < 2; ++i) {
-      axes[i] = Scheme::axis(plan, i, call.out_size[i]);
-      tiles *= axes[i].count * axes[i].dilation;
-    }
-    groups = (tiles + kTile - 1) / kTile;
-    blocks = (plan.padded_out + kWidth - 1) / kWidth;
-    // Points a multiple of 4096 bytes apart would share the same few lines of the nearest cache: the transform takes twice as long.
-    point_stride = tile_floats(plan.group_in) + 16;
-    group_size = Scheme::kStored * Scheme::kStored * point_stride;
-    workers = smaller(call.threads, kMostWorkers);
-    const int64_t weight_bytes = Scheme::kPoints * Scheme::kPoints * plan.group_in * plan.padded_out * 4;
-    const bool is_shared = tiles < kFewTiles || weight_bytes > kHeavyBytes;
-    groups_together = is_shared ? larger(1, smaller(groups, kSharedBytes / (4 * group_size))) : 0;
-  }
-
-  int64_t products_size() const { return Scheme::kPoints * Scheme::kPoints * kTile * kWidth; }
-  int64_t worker_floats() const { return products_size() + Scheme::kIn * Scheme::kIn * kLanes + (groups_together ? 0 : group_size); }
-  int64_t scratch_floats() const { return groups_together * group_size + workers * worker_floats(); }
-};
-
-// Where a tile lies: the first of its inputs and of its outputs.
-struct TilePlace {
-  int64_t n, in[2], out[2];
-};
-
-template <class Scheme>
 struct WinogradJob {
-  static constexpr int64_t kOutputs = Scheme::kOut * Scheme::kOut;
-  // Where the outputs of a tile go; NULL where there is none.
-  struct WinogradOutputs {
-    float* to[kOutputs];
-    const float* residual[kOutputs];
-  };
+  using Outputs = TileOutputs<Scheme>;
 
   const ConvolveCall& call;
   const WinogradPlan<Scheme>& winograd;
@@ -74,20 +26,6 @@ struct WinogradJob {
 
   WinogradJob(const ConvolveCall& c, const WinogradPlan<Scheme>& w, const Part* p)
       : call(c), winograd(w), parts(p), out(c.out), residual(c.residual) {}
-
-  TilePlace place(int64_t tile) const {
-    TilePlace place;
-    int64_t rest = tile;
-    for (int i = 1; i >= 0; --i) {
-      const TileAxis& axis = winograd.axes[i];
-      const int64_t t = axis.first + rest % axis.count, lattice = rest / axis.count % axis.dilation;
-      rest /= axis.count * axis.dilation;
-      place.in[i] = lattice + axis.dilation * Scheme::kInStep * t + axis.in_shift;
-      place.out[i] = lattice + axis.dilation * Scheme::kOut * t + axis.out_shift;
-    }
-    place.n = rest;
-    return place;
-  }
 
   // The part in which a vector of channels lies as a whole, and which of its channels comes first; NULL: it crosses parts.
   const Part* whole_part(int64_t channel, int64_t* first) const {
@@ -103,8 +41,21 @@ struct WinogradJob {
     return nullptr;
   }
 
-  // The inputs of a tile that has some outside the image, or channels in several parts: patch [kIn][kIn][kLanes].
-  void fill_patch(const TilePlace& place, int64_t channel, float* patch) const {
+  // Inputs of a tile that has some outside the image: patch [kIn][kIn][kLanes].
+  void fill_patch(const TilePlace& place, const Part& part, int64_t first, float* patch) const {
+    const float* image = part.data + place.n * part.batch_stride + first;
+    for (int64_t i = 0; i < Scheme::kIn; ++i) {
+      const int64_t y = place.in[0] + i * winograd.axes[0].dilation;
+      for (int64_t k = 0; k < Scheme::kIn; ++k, patch += kLanes) {
+        const int64_t x = place.in[1] + k * winograd.axes[1].dilation;
+        const bool is_pixel = y >= 0 && y < call.in_size[0] && x >= 0 && x < call.in_size[1];
+        store_as(patch, is_pixel ? load_as<Lanes>(image + y * part.row_stride + x * part.column_stride) : Lanes{});
+      }
+    }
+  }
+
+  // The same where a vector of channels has some in several parts, or behind the last.
+  void collect_patch(const TilePlace& place, int64_t channel, float* patch) const {
     for (int64_t i = 0; i < Scheme::kIn; ++i) {
       for (int64_t k = 0; k < Scheme::kIn; ++k) {
         float* to = patch + (i * Scheme::kIn + k) * kLanes;
@@ -129,38 +80,41 @@ struct WinogradJob {
   // Group of tiles -> inputs [point][channel / kLanes][kTile][kLanes], the points point_stride apart. Behind the last tile: that one.
   void transform_inputs(int64_t group, float* inputs, float* patch) const {
     const TileAxis *rows = &winograd.axes[0], *columns = &winograd.axes[1];
+    const GroupPlaces<Scheme> places(winograd, group);
     for (int64_t r = 0; r < kTile; ++r) {
-      const TilePlace at = place(smaller(group * kTile + r, winograd.tiles - 1));
+      const TilePlace& at = places.items[r];
       const bool is_inside = at.in[0] >= 0 && at.in[0] + (Scheme::kIn - 1) * rows->dilation < call.in_size[0] && at.in[1] >= 0 &&
                              at.in[1] + (Scheme::kIn - 1) * columns->dilation < call.in_size[1];
       float* to = inputs + r * kLanes;
       for (int64_t channel = 0; channel < call.plan->group_in; channel += kLanes, to += kTile * kLanes) {
         int64_t first = 0;
-        const Part* part = is_inside ? whole_part(channel, &first) : nullptr;
+        const Part* part = whole_part(channel, &first);
+        const bool is_vector = part && first + kLanes <= part->channels;
         const float* from = nullptr;
         bool is_readable = false;
-        if (part) {
+        if (part && is_inside) {
           from = part->data + at.n * part->batch_stride + at.in[0] * part->row_stride + at.in[1] * part->column_stride + first;
           // What is read behind the last channel is never multiplied, but must lie in the view.
           const int64_t reach = larger(0, (Scheme::kIn - 1) * rows->dilation * part->row_stride) +
                                 larger(0, (Scheme::kIn - 1) * columns->dilation * part->column_stride);
-          is_readable = first + kLanes <= part->channels || part->end - from >= reach + kLanes;
+          is_readable = is_vector || part->end - from >= reach + kLanes;
         }
         if (is_readable) {
           Scheme::transform_input(from, part->row_stride * rows->dilation, part->column_stride * columns->dilation, to, winograd.point_stride);
-        } else {
-          fill_patch(at, channel, patch);
-          Scheme::transform_input(patch, Scheme::kIn * kLanes, kLanes, to, winograd.point_stride);
+          continue;
         }
+        is_vector ? fill_patch(at, *part, first, patch) : collect_patch(at, channel, patch);
+        Scheme::transform_input(patch, Scheme::kIn * kLanes, kLanes, to, winograd.point_stride);
       }
     }
   }
 
   // products [point][kTile][kVectors * kLanes]
   template <int64_t kVectors>
-  void multiply_points(const float* inputs, const float* weights, float* products) const {
+  void multiply_points(const float* inputs, const float* weights, float* products, Ahead<Scheme>& ahead) const {
     const int64_t channels = call.plan->group_in;
     for (int64_t point = 0; point < Scheme::kPoints * Scheme::kPoints; ++point) {
+      ahead.before_point();
       Sums<kVectors> sums{};
       Panels<kVectors> panels;
       multiply<kVectors>(GatheredTile{inputs + Scheme::stored(point) * winograd.point_stride}, weights, channels, panels, sums);
@@ -174,8 +128,8 @@ struct WinogradJob {
     }
   }
 
-  void aim(const TilePlace& at, WinogradOutputs& outputs) const {
-    for (int64_t i = 0; i < kOutputs; ++i) {
+  void aim(const TilePlace& at, Outputs& outputs) const {
+    for (int64_t i = 0; i < Outputs::kCount; ++i) {
       const int64_t y = at.out[0] + i / Scheme::kOut * winograd.axes[0].dilation, x = at.out[1] + i % Scheme::kOut * winograd.axes[1].dilation;
       const bool is_output = y >= 0 && y < call.out_size[0] && x >= 0 && x < call.out_size[1];
       outputs.to[i] = is_output ? out.at(at.n, y, x) : nullptr;
@@ -184,16 +138,18 @@ struct WinogradJob {
   }
 
   template <int64_t kVectors>
-  void multiply_block(const WinogradOutputs* outputs, int64_t count, int64_t channel, const float* inputs, float* products) const {
+  void multiply_block(const Outputs* outputs, int64_t count, int64_t channel, const float* inputs, float* products,
+                      Ahead<Scheme>& ahead) const {
     const ConvolvePlan& plan = *call.plan;
     constexpr int64_t kAll = Scheme::kPoints * Scheme::kPoints;
-    multiply_points<kVectors>(inputs, plan.phases[0].weights + channel * plan.group_in * kAll, products);
+    ahead.begin_block(outputs, count, channel);
+    multiply_points<kVectors>(inputs, plan.phases[0].weights + channel * plan.group_in * kAll, products, ahead);
     for (int64_t v = 0; v < kVectors && channel + v * kLanes < plan.group_out; ++v) {
       const Finisher<1> finisher(plan, 0, channel + v * kLanes);
       const Lanes bias = finisher.bias(0);
       for (int64_t r = 0; r < count; ++r) {
         if (r + 2 < count) finisher.fetch_outputs(outputs[r + 2].to);
-        Lanes values[kOutputs][1];
+        Lanes values[Outputs::kCount][1];
         Scheme::transform_output(products + (r * kVectors + v) * kLanes, kTile * kVectors * kLanes, bias, values);
         finisher.put(values, outputs[r].to, residual.data ? outputs[r].residual : nullptr);
       }
@@ -201,16 +157,17 @@ struct WinogradJob {
   }
 
   // Blocks [block, end) of the out channels of a group of tiles.
-  void multiply_blocks(int64_t group, int64_t block, int64_t end, const float* inputs, float* products) const {
+  void multiply_blocks(int64_t group, int64_t block, int64_t end, const float* inputs, float* products, Ahead<Scheme>& ahead) const {
     const int64_t count = smaller(kTile, winograd.tiles - group * kTile);
-    WinogradOutputs outputs[kTile];
-    for (int64_t r = 0; r < count; ++r) aim(place(group * kTile + r), outputs[r]);
+    const GroupPlaces<Scheme> places(winograd, group);
+    Outputs outputs[kTile];
+    for (int64_t r = 0; r < count; ++r) aim(places.items[r], outputs[r]);
     for (; block < end; ++block) {
       const int64_t channel = block * winograd.kWidth;
       if (call.plan->padded_out - channel >= winograd.kWidth) {
-        multiply_block<kBlockVectors>(outputs, count, channel, inputs, products);
+        multiply_block<kBlockVectors>(outputs, count, channel, inputs, products, ahead);
       } else {
-        multiply_block<1>(outputs, count, channel, inputs, products);
+        multiply_block<1>(outputs, count, channel, inputs, products, ahead);
       }
     }
   }
@@ -234,7 +191,8 @@ void run_winograd(const ConvolveCall& call, char* scratch) {
     run_jobs(winograd.groups, winograd.workers, [&](int64_t worker, int64_t group) {
       float *products = products_of(worker), *inputs = products + winograd.products_size();
       job.transform_inputs(group, inputs, patch_of(worker));
-      job.multiply_blocks(group, 0, winograd.blocks, inputs, products);
+      Ahead<Scheme> ahead(call, winograd, parts.items, group + 1);
+      job.multiply_blocks(group, 0, winograd.blocks, inputs, products, ahead);
     });
     return;
   }
@@ -247,8 +205,9 @@ void run_winograd(const ConvolveCall& call, char* scratch) {
     const int64_t runs = winograd.workers == 1 ? 1 : larger(1, smaller(count, (winograd.kJobs * winograd.workers + winograd.blocks - 1) / winograd.blocks));
     run_jobs(winograd.blocks * runs, winograd.workers, [&](int64_t worker, int64_t i) {
       const int64_t run = i % runs, end = count * (run + 1) / runs;
+      Ahead<Scheme> none(call, winograd, parts.items, winograd.groups);
       for (int64_t group = count * run / runs; group < end; ++group) {
-        job.multiply_blocks(first + group, i / runs, i / runs + 1, shared + group * winograd.group_size, products_of(worker));
+        job.multiply_blocks(first + group, i / runs, i / runs + 1, shared + group * winograd.group_size, products_of(worker), none);
       }
     });
   }
