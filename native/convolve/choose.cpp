@@ -39,12 +39,13 @@ constexpr const char* kConditions[kAlgorithms] = {
     "groups of 2, 4 or 8 channels in and out, fewer than a vector holds",
 };
 
-// Vector operations for a tile of 4x4 outputs; what is copied or transformed counts for every vector of channels.
+// Vector operations for a tile of 4x4 outputs; what is copied or transformed counts for every vector of channels. The channels of a
+// picture, less than a vector, are multiplied where they lie.
 struct Tally {
-  int64_t in, in_vectors, out_vectors;
+  int64_t in, in_vectors, out_vectors, lanes;
 
-  int64_t direct(int64_t taps) const { return 16 * taps * (in * out_vectors + 2 * in_vectors); }
-  int64_t winograd() const { return 36 * in * out_vectors + 200 * in_vectors + 180 * out_vectors; }
+  int64_t direct(int64_t taps) const { return 16 * taps * (in * out_vectors + (in < lanes ? 0 : 2 * in_vectors)); }
+  int64_t winograd() const { return 36 * in * out_vectors + 250 * in_vectors + 300 * out_vectors; }
   int64_t winograd_repeated() const { return 25 * in * out_vectors + 40 * in_vectors + 110 * out_vectors; }
 };
 
@@ -58,7 +59,7 @@ int32_t choose_algorithm(const du_convolution_spec& spec, int64_t lanes) {
   }
   if (spec.groups > 1 && fits(spec, DU_DEPTHWISE, lanes)) return DU_DEPTHWISE;
   if (spec.groups > 1 && fits(spec, DU_GROUPED, lanes)) return DU_GROUPED;
-  const Tally tally{spec.in_channels, (spec.in_channels + lanes - 1) / lanes, (spec.out_channels + lanes - 1) / lanes};
+  const Tally tally{spec.in_channels, (spec.in_channels + lanes - 1) / lanes, (spec.out_channels + lanes - 1) / lanes, lanes};
   if (spec.precision == DU_FAST) {
     if (fits(spec, DU_WINOGRAD, lanes) && tally.winograd() < tally.direct(9)) return DU_WINOGRAD;
     if (fits(spec, DU_WINOGRAD_REPEATED, lanes) && tally.winograd_repeated() < tally.direct(4)) return DU_WINOGRAD_REPEATED;

@@ -1,7 +1,8 @@
 // Convolution as a product of gathered pixels and packed weights: any window, stride, dilation and number of groups; 1x1 too.
 //
 // A job gathers a few tiles of outputs with all their inputs, which then stay in the second-level cache, and multiplies them by one
-// block of out channels after the other. Windows of one tap over few channels, 1x1 above all, are read where they are.
+// block of out channels after the other. Windows of one tap over few channels, 1x1 above all, are read where they are; so are windows over
+// the channels of a picture, of which no vector could be gathered at once.
 // Weights: [group][block of out channels][tap][in channel][lane of the block].
 #pragma once
 
@@ -18,6 +19,8 @@ struct DirectPlan {
   static constexpr int64_t kInputBytes = 384 << 10;
   // Channels of pixels that are read where they are. More of them lie so far apart that they share a few lines of the nearest cache.
   static constexpr int64_t kMostInPlace = 256;
+  // Inputs of a window over channels of less than a vector that is read where it is.
+  static constexpr int64_t kMostOffsets = 256;
   // Jobs for each worker, so that none waits long for the last.
   static constexpr int64_t kJobs = 4;
 
@@ -29,6 +32,7 @@ struct DirectPlan {
   int64_t workers;
   int64_t tile_size, line_size;  // floats
   bool is_in_place;              // phases of one tap that is always inside the image
+  bool has_offsets;              // windows of several taps that are read where they are, inside the image
   int64_t run_length;            // so many pixels one after the other lie equally far apart in each part
 
   explicit DirectPlan(const ConvolveCall& call) {
@@ -48,6 +52,7 @@ struct DirectPlan {
     column_jobs = larger(1, smaller(columns, wanted / larger(1, tile_jobs * plan.groups)));
     is_in_place = plan.group_in <= kMostInPlace && has_whole_chunks(call);
     for (int64_t p = 0; p < plan.phase_count; ++p) is_in_place = is_in_place && is_inside(call, plan.phases[p]);
+    has_offsets = !is_in_place && plan.group_in < kLanes && call.part_count == 1 && inputs <= kMostOffsets;
     bool rows_follow = true, images_follow = true;
     for (int64_t p = 0; p < call.part_count; ++p) {
       const Part part(call.parts[p]);
@@ -79,6 +84,25 @@ struct DirectPlan {
   }
 
   int64_t worker_floats() const { return tiles_of_job * tile_size + line_size; }
+};
+
+// The inputs of a phase, as floats from the pixel that the outputs of a tile are counted from.
+struct PhaseOffsets {
+  int64_t lowest[2], highest[2];  // taps
+  int64_t floats[DirectPlan::kMostOffsets];
+
+  void find(const Phase& phase, const Part& part, int64_t group, int64_t group_in) {
+    for (int64_t k = 0; k < phase.tap_count; ++k) {
+      const int64_t tap[2] = {phase.taps[k].row, phase.taps[k].column};
+      for (int i = 0; i < 2; ++i) {
+        lowest[i] = k == 0 ? tap[i] : smaller(lowest[i], tap[i]);
+        highest[i] = k == 0 ? tap[i] : larger(highest[i], tap[i]);
+      }
+      for (int64_t c = 0; c < group_in; ++c) {
+        floats[k * group_in + c] = tap[0] * part.row_stride + tap[1] * part.column_stride + group * group_in + c;
+      }
+    }
+  }
 };
 
 // Where a tile is read, and where its outputs go: NULL where a pixel of the tile is no output.
@@ -127,6 +151,28 @@ struct DirectJob {
     return direct.is_in_place && first % direct.run_length + kTile <= direct.run_length && first + kTile <= direct.pixels;
   }
 
+  // Whether a tile is part of a row of outputs whose windows lie inside the image.
+  bool is_under_image(const Pixel* pixels, int64_t tile, const PhaseOffsets& offsets) const {
+    const ConvolvePlan& plan = *call.plan;
+    if (!direct.has_offsets || pixels->x + kTile > direct.grid[1] || (tile + 1) * kTile > direct.pixels) return false;
+    const int64_t first[2] = {pixels->y * plan.in_step[0], pixels->x * plan.in_step[1]};
+    const int64_t last[2] = {first[0], first[1] + (kTile - 1) * plan.in_step[1]};
+    for (int i = 0; i < 2; ++i) {
+      if (first[i] + offsets.lowest[i] < 0 || last[i] + offsets.highest[i] >= call.in_size[i]) return false;
+    }
+    return true;
+  }
+
+  template <int64_t kVectors>
+  void multiply_windows(const Pixel& pixel, const PhaseOffsets& offsets, int64_t inputs, const float* weights, Panels<kVectors>& panels,
+                        Sums<kVectors>& sums) const {
+    const ConvolvePlan& plan = *call.plan;
+    const Part& part = parts[0];
+    const int64_t step = plan.in_step[1] * part.column_stride;
+    const float* first = part.data + pixel.n * part.batch_stride + pixel.y * plan.in_step[0] * part.row_stride + pixel.x * step;
+    multiply<kVectors>(TapsInPlace(first, step, offsets.floats), weights, inputs, panels, sums);
+  }
+
   template <int64_t kVectors>
   void multiply_pixels(const Pixel& pixel, const Tap& tap, int64_t group, const float* weights, Panels<kVectors>& panels, Sums<kVectors>& sums) const {
     const ConvolvePlan& plan = *call.plan;
@@ -139,7 +185,7 @@ struct DirectJob {
 
   template <int64_t kVectors>
   void multiply_block(const Phase& phase, int64_t group, int64_t channel, const float* weights, const float* tiles, int64_t tile_count,
-                      const TilePlaces* places) const {
+                      const TilePlaces* places, const PhaseOffsets& offsets) const {
     const Finisher<kVectors> finisher(*call.plan, group, channel);
     const int64_t inputs = phase.tap_count * call.plan->group_in;
     for (int64_t t = 0; t < tile_count; ++t) {
@@ -150,7 +196,9 @@ struct DirectJob {
 #pragma GCC unroll 2
         for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = finisher.bias(v);
       });
-      if (places[t].in_place) {
+      if (places[t].in_place && direct.has_offsets) {
+        multiply_windows<kVectors>(*places[t].in_place, offsets, inputs, weights, panels, sums);
+      } else if (places[t].in_place) {
         multiply_pixels<kVectors>(*places[t].in_place, phase.taps[0], group, weights, panels, sums);
       } else {
         multiply<kVectors>(GatheredTile{tiles + t * direct.tile_size}, weights, inputs, panels, sums);
@@ -169,6 +217,7 @@ struct DirectJob {
       place(t, pixels[t - first]);
       places[t - first].in_place = is_in_place(t) ? pixels[t - first] : nullptr;
     }
+    PhaseOffsets offsets;
     bool has_gathered = false;
     for (; column < end; ++column) {
       const Phase& phase = plan.phases[column / direct.blocks];
@@ -176,7 +225,9 @@ struct DirectJob {
       if (!has_gathered || block == 0) {
         const Gatherer gatherer{call, parts, phase, group, memory + direct.tiles_of_job * direct.tile_size};
         const bool is_same = has_gathered && phase.is_shared;
+        if (direct.has_offsets) offsets.find(phase, parts[0], group, plan.group_in);
         for (int64_t t = first; t < last; ++t) {
+          if (direct.has_offsets) places[t - first].in_place = is_under_image(pixels[t - first], t, offsets) ? pixels[t - first] : nullptr;
           if (!is_same && !places[t - first].in_place) gatherer.gather(pixels[t - first], memory + (t - first) * direct.tile_size);
           aim(t, phase, pixels[t - first], places[t - first]);
         }
@@ -186,9 +237,9 @@ struct DirectJob {
       const int64_t channel = block * kWidth;
       const float* weights = phase.weights + (group * plan.padded_out + channel) * inputs;
       if (plan.padded_out - channel >= kWidth) {
-        multiply_block<kBlockVectors>(phase, group, channel, weights, memory, last - first, places);
+        multiply_block<kBlockVectors>(phase, group, channel, weights, memory, last - first, places, offsets);
       } else {
-        multiply_block<1>(phase, group, channel, weights, memory, last - first, places);
+        multiply_block<1>(phase, group, channel, weights, memory, last - first, places, offsets);
       }
     }
   }

@@ -248,6 +248,28 @@ def test_pixels_read_where_they_are_give_the_bits_of_gathered_ones(isa):
             assert np.array_equal(narrow, out[..., begin : begin + narrow.shape[3]])
 
 
+def test_windows_over_a_picture_read_where_they_are_give_the_bits_of_gathered_ones(isa):
+    random = np.random.default_rng(17)
+    wide = Window((7, 7), (2, 2), (3, 3), (3, 3))
+    tall = Window((5, 1), (1, 1), (0, 2), (3, 0), (2, 1))
+    for window, transposed, groups in (
+        (wide, False, 1),
+        (WINDOW, False, 1),
+        (tall, False, 1),
+        (wide, True, 1),
+        (WINDOW, False, 2),
+    ):
+        spec = ConvolutionSpec(
+            3 * groups, 34 * groups, window, transposed=transposed, groups=groups, algorithm="direct"
+        )
+        convolution, weight, bias = make(spec, random)
+        x = channels_last(random.standard_normal((2, spec.in_channels, 19, 61)))
+        out = convolution.run(x)
+        assert error_of(out, judge(x, weight, bias, spec)) < 4e-7
+        # The channels of several parts are gathered.
+        assert np.array_equal(out, convolution.run(cut_at(x, (1,)), threads=2))
+
+
 def test_long_sums_read_where_they_are_have_the_bits_of_gathered_ones(isa):
     random = np.random.default_rng(13)
     convolution, weight, bias = make(ConvolutionSpec(240, 20, Window((1, 1), (1, 1))), random)
