@@ -1,4 +1,5 @@
 // Panel 6: the reader's own network, where `downup explore RUN` serves one.
+import { CodeView } from "./code_view";
 import type { Values } from "./controls";
 import { make, type Page, type Panel } from "./panel";
 import { short } from "./paint";
@@ -74,6 +75,9 @@ class OwnNetwork {
       this.results,
     );
     if (known.scores) this.root.append(this.confusion(known.scores));
+    const code = new CodeView(), call = `import downup\n\nsession = downup.load(${JSON.stringify(known.name)})\ny = session.run(x)  # scores; session.labels takes a picture as it is`;
+    code.show({ what: "part in this: the engine runs the network's ONNX file", written: { downup: call } });
+    this.root.append(make("div", "block", code.root));
     if (last) this.show(last.name, last.found);
   }
 

@@ -124,6 +124,10 @@ def test_the_panel_shows_the_network_and_its_picture(browser: Browser, serving: 
     page.goto(serving.address + "#network")
     page.wait_for_selector("html[data-ready]")
     assert page.locator(".classes li").all_inner_texts() == ["land", "<b>water</b>"]
+    assert 'downup.load("little run' in page.locator(".code code").inner_text()
+    told = page.locator("#panel .text").first.inner_text()
+    assert "A label sees 6 pixels around its own." in told
+    assert "begin at multiples of 4 and read" in told
     assert "90%" in page.locator("#panel table").last.inner_text()
     page.locator("#panel input[type=file]").set_input_files(
         {"name": "<i>me</i>.png", "mimeType": "image/png", "buffer": picture()}

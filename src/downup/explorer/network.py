@@ -68,7 +68,7 @@ class Network:
     def _windows(self) -> dict[str, Any]:
         """How far a label sees, and how windows lie whose labels have the bits of the whole picture's."""
         try:
-            fields = [field for pair in self.session.reach.fields.values() for field in pair]
+            fields = [field for pair in self.session.fields.values() for field in pair]
             sees = max(side for field in fields for side in (field.before, field.after))
             return {"sees": sees, "stride": self.session.stride, "halo": self.session.halo}
         except DataError as error:
