@@ -84,15 +84,15 @@ def settled(session, x, times):
     for _ in range(gathering.passes):
         gatherer = gathering.gatherer(known)
         parts = windows_of(gatherer, *size, gatherer.stride * times())
-        known |= gatherer.finish(
-            gatherer.gather(
-                np.ascontiguousarray(
-                    x[:, :, part.rows.start : part.rows.stop, part.columns.start : part.columns.stop]
+        total = {}
+        for part in parts:
+            window = x[:, :, part.rows.start : part.rows.stop, part.columns.start : part.columns.stop]
+            total = gatherer.add(
+                total,
+                gatherer.gather(
+                    np.ascontiguousarray(window), kept(part.rows, size[0]), kept(part.columns, size[1])
                 ),
-                kept(part.rows, size[0]),
-                kept(part.columns, size[1]),
             )
-            for part in parts
-        )
+        known |= gatherer.finish(total)
         count += len(parts)
     return gathering.knowing(known), count

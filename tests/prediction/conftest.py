@@ -21,6 +21,7 @@ class MaximumSession:
 
     multiple = 1
     caveat = ""
+    gathering = None
 
     def __init__(self, halo: int = 0, stride: int = 1, class_count: int = 3) -> None:
         self.halo = halo

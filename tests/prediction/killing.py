@@ -22,7 +22,7 @@ PICTURE = np.random.default_rng(4).integers(0, 256, (300, 400, 3), np.uint8)
 class SlowSession:
     """Takes two milliseconds for a window."""
 
-    halo, stride, multiple, class_count, caveat = 2, 4, 1, 2, ""
+    halo, stride, multiple, class_count, caveat, gathering = 2, 4, 1, 2, "", None
 
     def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         time.sleep(0.002)

@@ -37,7 +37,7 @@ def test_the_window_is_the_largest_that_fits(make_session: Make):
     previous = 0
     for extra in (20, 40, 80, 160):
         memory = before + (extra << 20) + (48 << 20)
-        window = choose_window(session, image, memory=memory)
+        window = choose_window(session, image, memory=memory, held=before)
         assert window % 32 == 0
         assert window > previous
         previous = window
@@ -48,15 +48,16 @@ def test_the_window_is_the_largest_that_fits(make_session: Make):
 
 def test_a_small_picture_goes_at_once(make_session: Make):
     session, image = make_session(halo=40, stride=32), open_image(IMAGE[:100, :200], "rgb")
-    window = choose_window(session, image, memory=memory_now() + (200 << 20))
+    window = choose_window(session, image, memory=200 << 20, held=0)
     assert len(split(100, 200, window=window, halo=40, stride=32)) == 1
 
 
 def test_too_little_memory_tells_what_would_be_enough(make_session: Make):
     session, image = make_session(halo=40, stride=32), open_image(IMAGE, "rgb")
+    held = memory_now()
     with pytest.raises(ArgumentError, match="memory is 10 MB, but labelling image takes") as caught:
-        choose_window(session, image, memory=10**7)
+        choose_window(session, image, memory=10**7, held=held)
     enough = parse_bytes(str(caught.value).split("use --memory ")[1].split(" ")[0])
-    assert choose_window(session, image, memory=enough) >= 32
+    assert choose_window(session, image, memory=enough, held=held) >= 32
     with pytest.raises(ArgumentError):
-        choose_window(session, image, memory=enough - 2 * 10**6)
+        choose_window(session, image, memory=enough - 2 * 10**6, held=held)

@@ -128,11 +128,12 @@ def test_probabilities_of_chosen_classes_lie_beside_the_labels(
 ):
     session = make_session(halo=3, stride=4)
 
-    def probabilities(pixels: Array, classes: list[int]) -> Array:
+    def labels_and_probabilities(pixels: Array, classes: list[int]) -> tuple[Array, Array]:
         # By brightness and class, so that places and planes that are mixed up would show.
-        return np.stack([pixels[..., 0] / 255 * (number + 1) / 3 for number in classes], axis=2)
+        shares = np.stack([pixels[..., 0] / 255 * (number + 1) / 3 for number in classes], axis=2)
+        return session.labels(pixels), shares
 
-    session.probabilities = probabilities
+    session.labels_and_probabilities = labels_and_probabilities
     chosen = ["land", "water"]
     done = label_image(session, picture, tmp_path / "a.png", probabilities=chosen, **options)
     assert [path.name for path in done.probabilities] == ["a_land.png", "a_water.png"]

@@ -67,11 +67,19 @@ def _reach(session: Session) -> str:
     """How far the outputs see, and how windows of a picture must lie."""
     from downup.errors import DataError
 
+    lines = []
+    gathering = session.gathering
     try:
-        found = session.fields
+        found = {} if gathering else session.fields
     except DataError as error:
         return str(error)
-    lines = []
+    if gathering:
+        passes = "1 pass" if gathering.passes == 1 else f"{gathering.passes} passes"
+        lines.append(
+            f"the output depends on the whole picture: {', '.join(gathering.nodes)}; before windows are labelled, {passes} "
+            f"over them gather these numbers, in {gathering.work:.2g} times the multiplications of the labels"
+        )
+        session = gathering.knowing({})
     for name, fields in found.items():
         seen = [field.before + math.ceil(field.stride) + field.after for field in fields]
         strides, periods, offsets = (

@@ -132,6 +132,16 @@ def predict(
         raise DataError(f"{network}: has no model.onnx, which workers need; write one with downup export")
     if made.session.caveat:
         say(console, f"Pictures larger than a window are {made.session.caveat}", "yellow")
+    gathering = made.session.gathering
+    if gathering is not None:
+        nodes = gathering.nodes
+        more = f" and {len(nodes) - 2} more" if len(nodes) > 2 else ""
+        say(
+            console,
+            f"Pictures that do not fit into memory at once take {gathering.passes + 1} passes, since "
+            f"{', '.join(nodes[:2])}{more} ask for the whole; with --approximate one, and other labels",
+            "yellow",
+        )
     is_single = len(pictures) == 1 and (is_zarr(pictures[0]) or not pictures[0].is_dir())
     is_file = is_single and format_of(out) is not None and (is_zarr(out) or not out.is_dir())
     try:

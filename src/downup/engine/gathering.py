@@ -7,10 +7,10 @@ made of what others were multiplied with need another pass over the picture: one
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,11 @@ from downup.engine.values import Array
 from downup.graph import Margin, Summary
 
 if TYPE_CHECKING:
+    from downup.engine.plan import Wants
     from downup.engine.session import Session
+
+# Of a picture whose multiplications are counted; a multiple of what most networks take.
+_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,44 @@ class Gathering:
         """How many there are."""
         return len(self._levels)
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """What asks for numbers of the whole picture, by name."""
+        return self._session.whole_picture_nodes
+
+    @property
+    def work(self) -> float:
+        """Multiplications of all passes, for each one of the labels."""
+        costs = [
+            self._cost(number, tuple(item.source.name or "" for item in level))
+            for number, level in enumerate(self._levels)
+        ]
+        return sum(costs) / max(1, self._cost(self.passes, "labels"))
+
+    def _cost(self, passes: int, wants: Wants) -> int:
+        shapes = one_picture(self._session.example_shapes(_SIDE, _SIDE), "")
+        plan = self.knowing(self._nothing(passes)).plan(shapes, wants)
+        return sum(step.multiply_adds for step in plan.steps)
+
+    def _nothing(self, passes: int) -> dict[str, Array]:
+        """Names of what some passes give, for plans that do not run."""
+        return {item.name: np.empty(0) for level in self._levels[:passes] for item in level}
+
+    def done(self, known: Mapping[str, Array]) -> int:
+        """How many gave what is known."""
+        found = [all(summary.name in known for summary in level) for level in self._levels]
+        return [*found, False].index(False)
+
     def gatherer(self, known: Mapping[str, Array]) -> Gatherer:
         """The next pass.
 
         known: what the passes before it gave.
         """
-        done = [all(summary.name in known for summary in level) for level in self._levels]
-        return Gatherer(self._session, done.index(False), known)
+        return Gatherer(self._session, self.done(known), known)
+
+    def reserve(self, rows: int, columns: int) -> None:
+        """Have the memory ready that labels of such a window take: the passes before them then work in it, too."""
+        self.knowing(self._nothing(self.passes)).reserve(rows, columns)
 
     def knowing(self, known: Mapping[str, Array]) -> Session:
         """A session whose windows have the labels of the whole picture.
@@ -102,7 +137,7 @@ class Gatherer:
         """Bytes that such a window takes beyond those of the picture and of what the session holds now."""
         shapes = one_picture(self._session.example_shapes(rows, columns), "")
         plan = self._session.plan(shapes, self._wants)
-        return plan.peak_size + 4 * sum(math.prod(shape) for shape in shapes.values())
+        return plan.look_size + 4 * sum(math.prod(shape) for shape in shapes.values())
 
     def gather(self, pixels: Array, rows: slice, columns: slice) -> dict[str, Part]:
         """What a window adds.
@@ -111,7 +146,9 @@ class Gatherer:
             pixels: as `Session.labels` takes it.
             rows, columns: the pixels of it that are kept; a stop of None where the picture ends.
         """
-        found = self._session.values(pixels, self._wants)
+        return self._session.look(pixels, self._wants, partial(self._parts, rows, columns))
+
+    def _parts(self, rows: slice, columns: slice, found: Mapping[str, Array]) -> dict[str, Part]:
         parts = {}
         for summary in self._summaries:
             down, across = self._session.reach.strides(summary.source)
@@ -124,12 +161,12 @@ class Gatherer:
             )
         return parts
 
-    def finish(self, parts: Iterable[Mapping[str, Part]]) -> dict[str, Array]:
+    def add(self, total: Mapping[str, Part], parts: Mapping[str, Part]) -> dict[str, Part]:
+        """Both together."""
+        return {name: _together(total[name], part) if name in total else part for name, part in parts.items()}
+
+    def finish(self, total: Mapping[str, Part]) -> dict[str, Array]:
         """The numbers of the whole picture, as the network has them, from the parts of all its windows."""
-        total: dict[str, Part] = {}
-        for part in parts:
-            for name, added in part.items():
-                total[name] = _together(total[name], added) if name in total else added
         shapes = self._session.summary_shapes(self._level)
         return {
             summary.name: _numbers(total[summary.name], summary.kind).reshape(shapes[summary.name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -22,9 +22,12 @@ from downup.errors import DataError
 from downup.graph import Tiles, shapes
 from downup.graph.nodes import name_node
 
-Wants = Literal["outputs", "labels", "probabilities"] | tuple[str, ...]
-"""What a run gives: the outputs; of the first one the number of the largest channel, or the share of certainty of each;
-or some values by name."""
+Wants = Literal["outputs", "labels", "probabilities", "both"] | tuple[str, ...]
+"""What a run gives: the outputs; of the first one the number of the largest channel, the share of certainty of each, or
+both; or some values by name."""
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(eq=False)
@@ -49,16 +52,29 @@ class Plan:
             found: dict[str, Array] = block.bound(self, Run)(inputs)
             return found
 
+    def look(
+        self, inputs: Mapping[str, Array], blocks: Blocks, use: Callable[[dict[str, Array]], Found]
+    ) -> Found:
+        """Run, and return what `use` makes of the outputs as they lie in the block: none of them is copied."""
+        with blocks.lend(self.block_size) as block:
+            run: Run = block.bound(self, Run)
+            return use(run.look(inputs))
+
     @property
     def peak_size(self) -> int:
-        """Bytes that a run takes: the block, the outputs, and what NumPy returns before it is stored in the block."""
+        """Bytes that a run takes: those of `look_size`, and the outputs."""
         outputs = {value.buffer: value.buffer.size for value in self.outputs.values()}
+        return self.look_size + sum(outputs.values())
+
+    @property
+    def look_size(self) -> int:
+        """Bytes that a look takes: the block, and what NumPy returns before it is stored there."""
         arrays = (
             sum(value.size * value.dtype.itemsize for value in step.writes)
             for step in self.steps
             if isinstance(step, ArrayStep) and not step.is_into
         )
-        return self.block_size + sum(outputs.values()) + max(arrays, default=0)
+        return self.block_size + max(arrays, default=0)
 
     def timed(self, inputs: Mapping[str, Array], clock: Callable[[], float]) -> list[float]:
         """Seconds of each step in one run."""
@@ -131,13 +147,21 @@ class Run:
             for made, index, offset in views:
                 made[index].data = kernels.ffi.cast("void *", address + offset)
 
-    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run all steps."""
+    def look(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run all steps of a plan whose outputs are in the block; they are what the next run writes over."""
+        self._compute(inputs)
+        return {name: self.array(value) for name, value in self._plan.outputs.items()}
+
+    def _compute(self, inputs: Mapping[str, Array]) -> None:
         self.prepare(inputs)
         for call in self.calls:
             code = call()
             if code:
                 kernels.check(code)
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run all steps."""
+        self._compute(inputs)
         found = {}
         for name, value in self._plan.outputs.items():
             memory = self._results.get(value.buffer)
@@ -201,10 +225,11 @@ def make_plan(
         raise DataError(f"the engine does not run these nodes: {'; '.join(unsupported)}")
     if wants == "labels":
         outputs = {"labels": _add_labels(lowering)}
-    elif wants == "probabilities":
-        outputs = {"probabilities": _add_probabilities(lowering)}
+    elif wants in ("probabilities", "both"):
+        outputs = {"labels": _add_labels(lowering)} if wants == "both" else {}
+        outputs["probabilities"] = _add_probabilities(lowering)
     elif isinstance(wants, tuple):
-        outputs = {name: inputs[name] if name in inputs else _kept(lowering, values[name]) for name in wants}
+        outputs = {name: inputs[name] if name in inputs else lowering.value(values[name]) for name in wants}
     else:
         outputs = {value.name or "": lowering.value(value) for value in graph.outputs}
     return _finish(lowering, inputs, outputs)
@@ -218,14 +243,6 @@ def _needed(graph: ir.Graph, wanted: Sequence[ir.Value | None], given: Sequence[
         if any(value in values and value.name not in given for value in node.outputs):
             found.add(node)
             values.update(node.inputs)
-    return found
-
-
-def _kept(lowering: Lowering, value: ir.Value) -> Value:
-    """A value on the way that the caller gets."""
-    found = lowering.value(value)
-    if found.buffer.home == "block":
-        found.buffer.home = "output"
     return found
 
 

@@ -6,7 +6,7 @@ import copy
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from downup.engine.gathering import Gathering
 from downup.engine.labelling import count_classes, normalised, one_picture
 from downup.engine.lower import FOLDED, LOWERINGS
 from downup.engine.memory import Blocks
-from downup.engine.plan import Plan, Wants, make_plan
+from downup.engine.plan import Found, Plan, Wants, make_plan
 from downup.engine.reach import Reach, TilesByName
 from downup.engine.values import Array
 from downup.engine.weights import ModelFile, Weights
@@ -291,10 +291,10 @@ class Session:
         found._known = dict(known)
         return found
 
-    def values(self, picture: Array, names: tuple[str, ...]) -> dict[str, Array]:
-        """Some values on the way, by name; `picture` as `labels` takes it."""
-        inputs = self._arrays(normalised(picture, self.about) if _is_picture(picture) else picture, "nchw")
-        return self._run(inputs, names)
+    def look(self, picture: Array, names: tuple[str, ...], use: Callable[[dict[str, Array]], Found]) -> Found:
+        """What `use` makes of some values on the way, by name; `picture` as `labels` takes it."""
+        inputs = self._arrays(self._normalised(picture), "nchw")
+        return self._plan(inputs, names).look({**inputs, **(self._known or {})}, self._blocks, use)
 
     def summary_shapes(self, level: int) -> dict[str, tuple[int, ...]]:
         """By name, the shapes of numbers of the whole picture."""
@@ -323,9 +323,8 @@ class Session:
             ArgumentError: the picture has another shape or type than the network takes.
             DataError: the file does not tell how pixels are normalised.
         """
-        is_picture = _is_picture(picture)
-        found = self._last(normalised(picture, self.about) if is_picture else picture, "labels")[:, 0]
-        return found[0] if is_picture else found
+        found = self._last(picture, "labels")["labels"][:, 0]
+        return found[0] if _is_picture(picture) else found
 
     def probabilities(self, picture: Array, classes: Sequence[int] | None = None) -> Array:
         """How sure the network is of some classes at each pixel.
@@ -342,8 +341,19 @@ class Session:
             ArgumentError: a class that there is not, or a picture of another shape or type than the network takes.
             DataError: the file does not tell how pixels are normalised.
         """
-        is_picture = _is_picture(picture)
-        found = self._last(normalised(picture, self.about) if is_picture else picture, "probabilities")
+        found = self._last(picture, "probabilities")["probabilities"]
+        return self._chosen(found, classes, _is_picture(picture))
+
+    def labels_and_probabilities(
+        self, picture: Array, classes: Sequence[int] | None = None
+    ) -> tuple[Array, Array]:
+        """What `labels` and `probabilities` give, of one run."""
+        found, is_picture = self._last(picture, "both"), _is_picture(picture)
+        labels = found["labels"][:, 0]
+        return labels[0] if is_picture else labels, self._chosen(found["probabilities"], classes, is_picture)
+
+    @staticmethod
+    def _chosen(found: Array, classes: Sequence[int] | None, is_picture: bool) -> Array:
         chosen = range(found.shape[1]) if classes is None else classes
         wrong = [label for label in chosen if not 0 <= label < found.shape[1]]
         if wrong:
@@ -364,10 +374,20 @@ class Session:
         # The normalised picture, before it is in the block.
         return plan.peak_size + 4 * sum(math.prod(shape) for shape in shapes.values())
 
-    def _last(self, x: Array | Mapping[str, Array], wants: Wants) -> Array:
-        inputs = self._arrays(x, "nchw")
-        (found,) = self._run(inputs, wants).values()
-        return found
+    def reserve(self, rows: int, columns: int) -> None:
+        """Have the memory ready that labels of a picture of such a size take.
+
+        Where smaller ones come first, and larger ones later, memory is left between their blocks that neither fills.
+        """
+        plan = self.plan(one_picture(self.example_shapes(rows, columns), self._source), "labels")
+        with self._blocks.lend(plan.block_size):
+            pass
+
+    def _last(self, picture: Array, wants: Wants) -> dict[str, Array]:
+        return self._run(self._arrays(self._normalised(picture), "nchw"), wants)
+
+    def _normalised(self, picture: Array) -> Array:
+        return normalised(picture, self.about) if _is_picture(picture) else picture
 
     # ------------------------------------------------------------ the parts
 

@@ -80,6 +80,11 @@ class TorchSession:
         return 1
 
     @property
+    def gathering(self) -> None:
+        """Nothing: no network of downup asks for numbers of the whole picture."""
+        return
+
+    @property
     def caveat(self) -> str:
         """Nothing: labels made in windows are those of the whole picture."""
         return ""
@@ -113,13 +118,20 @@ class TorchSession:
         Returns:
             float32 [rows, columns, class]: e^score over its sum.
         """
+        return self.labels_and_probabilities(picture, classes)[1]
+
+    def labels_and_probabilities(
+        self, picture: NDArray[np.uint8], classes: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """What `labels` and `probabilities` give, of one run."""
         chosen = list(range(self.class_count) if classes is None else classes)
         wrong = [label for label in chosen if not 0 <= label < self.class_count]
         if wrong:
             raise ArgumentError(f"classes names {wrong[0]}; use numbers from 0 to {self.class_count - 1}")
-        shares = self._scores(picture).softmax(dim=0)[chosen].permute(1, 2, 0)
+        scores = self._scores(picture)
+        shares = scores.softmax(dim=0)[chosen].permute(1, 2, 0)
         found: NDArray[np.float32] = shares.float().contiguous().cpu().numpy()
-        return found
+        return scores.argmax(dim=0).to(torch.uint8).cpu().numpy(), found
 
     def label_memory(self, rows: int, columns: int) -> int:
         """Bytes that labelling a picture of such a size takes beyond those of the picture: an estimate.

@@ -8,10 +8,9 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from downup.errors import ArgumentError, DataError
-from downup.prediction.session import Session
+from downup.prediction.session import InWindows
 from downup.prediction.sources import Image
 from downup.prediction.windows import Window, windows_of
 
@@ -52,36 +51,47 @@ def memory_now() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def choose_window(session: Session, image: Image, *, memory: int, extra: int = 0) -> int:
+def choose_window(
+    session: InWindows,
+    image: Image,
+    *,
+    memory: int,
+    held: int,
+    extra: int = 0,
+    whole: InWindows | None = None,
+) -> int:
     """The side of windows as large as memory allows, as `split` takes it.
 
     Args:
         session: what labels a window.
         image: the picture.
         memory: bytes that the whole process may hold while it labels.
+        held: bytes of these that it held before the session worked on anything: the blocks of memory that a session has
+            worked in stay with it, and are counted as what its next window takes.
         extra: bytes for each pixel that results beside the labels take.
+        whole: what takes the picture as a whole where that fits, however large it is, since windows are dear.
 
     Raises:
         ArgumentError: not even the smallest windows fit; the message tells what would be enough.
         DataError: the session can label this picture only as a whole, and that does not fit.
     """
 
-    def needed(window: int) -> int:
-        taken = window_memory(session, image, windows_of(session, image.rows, image.columns, window), extra)
-        return _held(session) + _RESERVE + taken
+    def needed(window: int, worker: InWindows = session) -> int:
+        taken = window_memory(worker, image, windows_of(worker, image.rows, image.columns, window), extra)
+        return held + _RESERVE + taken
 
-    whole = max(image.rows, image.columns)
-    if whole <= _LARGEST_WINDOW and needed(whole) <= memory:
-        return whole
+    side = max(image.rows, image.columns)
+    if (whole or side <= _LARGEST_WINDOW) and needed(side, whole or session) <= memory:
+        return side
     try:
-        return _largest(session, image.name, needed, memory, min(_LARGEST_WINDOW, whole))
+        return _largest(session, image.name, needed, memory, min(_LARGEST_WINDOW, side))
     except DataError:
-        if needed(whole) <= memory:
-            return whole
+        if needed(side, whole or session) <= memory:
+            return side
         raise
 
 
-def _largest(session: Session, name: str, needed: Callable[[int], int], memory: int, most: int) -> int:
+def _largest(session: InWindows, name: str, needed: Callable[[int], int], memory: int, most: int) -> int:
     """The largest multiple of the session's stride that fits and is hardly more than `most`."""
     stride = session.stride
     low, high = 1, max(1, most // stride)
@@ -102,18 +112,7 @@ def _largest(session: Session, name: str, needed: Callable[[int], int], memory: 
     return low * stride
 
 
-# What the process held when it first asked how large the windows of a session may be. The blocks of memory that a
-# session has worked in since stay with it, and are counted as what its next window takes.
-_held_before: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
-
-
-def _held(session: Session) -> int:
-    if session not in _held_before:
-        _held_before[session] = memory_now()
-    return _held_before[session]
-
-
-def window_memory(session: Session, image: Image, windows: list[Window], extra: int = 0) -> int:
+def window_memory(session: InWindows, image: Image, windows: list[Window], extra: int = 0) -> int:
     """Bytes that labelling a picture in such windows takes beyond what the process holds."""
     rows = max(window.rows.stop - window.rows.start for window in windows)
     columns = max(window.columns.stop - window.columns.start for window in windows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -15,11 +15,12 @@ from downup.data.colors import ClassInfo, flat_palette
 from downup.errors import ArgumentError, DataError
 from downup.prediction.budget import DEFAULT_MEMORY, choose_window, memory_now
 from downup.prediction.cluster import Cluster, Task
-from downup.prediction.session import Session
+from downup.prediction.passes import Pass, gather, gather_window
+from downup.prediction.session import Gatherer, Parts, Session
 from downup.prediction.sinks import FORMATS, Layer, draw_overlay, format_of, write_layer
 from downup.prediction.sources import Sliceable, geographic_tags, is_zarr, open_image
 from downup.prediction.sources.fingerprint import file_sha256
-from downup.prediction.streaming import stream
+from downup.prediction.streaming import stream, window_values
 from downup.prediction.windows import Window, windows_of
 from downup.prediction.work import Work, work_path
 
@@ -69,6 +70,7 @@ def label_image(
     resume: bool = False,
     leave_mark: bool = False,
     cluster: Cluster | None = None,
+    held: int | None = None,
     progress: Progress | None = None,
 ) -> Labelled:
     """Label every pixel of a picture, whatever its size; the labels are those of the whole picture at once.
@@ -91,7 +93,8 @@ def label_image(
         leave_mark: keep a small `.NAME.downup`, by which a resumed run over many pictures passes this one over.
         cluster: the machines that label; by default this process does. It needs `model`, an ONNX file, and all files on a
             disk that the machines share.
-        progress: called after each window with (pixels done, pixels, name of the image).
+        held: bytes of `memory` that the process held before the session labelled anything; by default what it holds now.
+        progress: called after each window with (pixels done, pixels, name of the image), in each pass over the picture.
 
     Raises:
         ArgumentError: an argument is out of its range, or `memory` is too little.
@@ -109,11 +112,16 @@ def label_image(
             raise IsADirectoryError(errno.EISDIR, "Is a directory", str(out))
         with Work(out) as work:
             side = window if window is not None else work.window
+            gathering, before = session.gathering, memory_now() if held is None else held
+            in_windows = session if gathering is None else gathering.knowing({})
             if side is None:
-                # Of probabilities those of all classes, then the chosen ones in their steps to bytes.
-                extra = 4 * len(classes) + 16 * len(chosen) if chosen else 0
-                side = choose_window(session, image, memory=memory, extra=extra)
-            windows = windows_of(session, image.rows, image.columns, side)
+                # Of probabilities scores and those of all classes, then the chosen ones in their steps to bytes.
+                extra = 8 * len(classes) + 16 * len(chosen) if chosen else 0
+                whole = None if gathering is None else session
+                side = choose_window(in_windows, image, memory=memory, held=before, extra=extra, whole=whole)
+            windows = windows_of(in_windows, image.rows, image.columns, side)
+            if len(windows) == 1:
+                gathering = None
             caveat = session.caveat if len(windows) > 1 else ""
             about = {
                 "model": {"path": str(model), "sha256": file_sha256(Path(model))} if model else {},
@@ -123,8 +131,8 @@ def label_image(
                     "windows": len(windows),
                     "rows": image.rows,
                     "columns": image.columns,
-                    "halo": session.halo if len(windows) > 1 else 0,
-                    "stride": session.stride if len(windows) > 1 else 1,
+                    "halo": in_windows.halo if len(windows) > 1 else 0,
+                    "stride": in_windows.stride if len(windows) > 1 else 1,
                     "channels": channels,
                     "probabilities": list(probabilities),
                     "instruction_set": kernels.active_isa(),
@@ -138,14 +146,41 @@ def label_image(
             )
             if work.is_finished:
                 return done
-            tell = _Telling(windows, todo, image.name, progress)
-            if cluster is None:
-                stream(session, image, windows, todo, tell.after(work.write), chosen)
-            else:
+            if cluster is not None:
                 files = _files(source, model)
                 task = Task(
                     *files, work.layers, windows, channels, tuple(chosen), memory, cluster.threads, level
                 )
+            size, count = (image.rows, image.columns), 1
+
+            def run(item: Pass, add: Callable[[int, Parts], None]) -> None:
+                name = f"{image.name}, pass {item.number} of {item.count}"
+                all_windows = range(len(item.windows))
+                tell = _Telling(item.windows, all_windows, name, progress)
+                if cluster is None:
+                    one = partial(gather_window, item.gatherer, size)
+                    stream(image, item.windows, all_windows, one, tell.after(add))
+                    return
+                part = replace(task, layers=(), windows=item.windows, known=item.known, is_gathering=True)
+                cluster.label(part, all_windows, tell.after(add))
+
+            labeller = session
+            if gathering is not None and todo:
+                count += gathering.passes
+                gathering.reserve(*_largest(windows))
+
+                def window_for(gatherer: Gatherer) -> int:
+                    return window or choose_window(gatherer, image, memory=memory, held=before)
+
+                known = gather(gathering, size, window_for, run, work.known, work.learn)
+                labeller = gathering.knowing(known)
+            name = image.name if count == 1 else f"{image.name}, pass {count} of {count}"
+            tell = _Telling(windows, todo, name, progress)
+            if cluster is None:
+                label = partial(window_values, labeller, chosen=chosen)
+                stream(image, windows, todo, label, tell.after(work.write))
+            else:
+                task = replace(task, known=None if gathering is None else work.known)
                 cluster.label(task, todo, tell.after(work.note))
             tags = geographic_tags(image)
             layers = _layers(classes, probabilities, (caveat,) if caveat else ())
@@ -223,6 +258,12 @@ def _files(source: str | PathLike[str] | Sliceable, model: str | PathLike[str] |
     if model is None:
         raise ArgumentError("model is None; a cluster needs the ONNX file that the session runs")
     return Path(model).resolve(), Path(source).resolve()
+
+
+def _largest(windows: Sequence[Window]) -> tuple[int, int]:
+    """Rows and columns that windows read at most."""
+    rows = max(window.rows.stop - window.rows.start for window in windows)
+    return rows, max(window.columns.stop - window.columns.start for window in windows)
 
 
 def _pixels(window: Window) -> int:

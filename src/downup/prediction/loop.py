@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from downup.data.colors import ClassInfo
 from downup.errors import ArgumentError, DataError, DownupError
+from downup.prediction.budget import memory_now
 from downup.prediction.labelling import Progress, label_image, labelled_paths
-from downup.prediction.session import Session
+from downup.prediction.passes import Pass, gather, gather_window
+from downup.prediction.session import Gathering, Parts, Session
 from downup.prediction.sinks import labels_path, overlay_path
 from downup.prediction.sources import find_pictures
 from downup.prediction.windows import windows_of
@@ -67,7 +69,10 @@ def label_picture(
             "give uint8 [rows, columns, channels] with at least one pixel"
         )
     in_rows, in_columns = picture.shape[:2]
-    windows = windows_of(session, in_rows, in_columns, DEFAULT_WINDOW if window is None else window)
+    side = DEFAULT_WINDOW if window is None else window
+    if session.gathering is not None and max(in_rows, in_columns) > side:
+        session = _knowing(session.gathering, picture, side)
+    windows = windows_of(session, in_rows, in_columns, side)
     labels = np.empty((in_rows, in_columns), np.uint8)
     for number, part in enumerate(windows, start=1):
         rows, columns = part.rows, part.columns
@@ -78,6 +83,18 @@ def label_picture(
         if progress is not None:
             progress(number, len(windows), "")
     return labels
+
+
+def _knowing(gathering: Gathering, picture: NDArray[np.uint8], window: int) -> Session:
+    """A session for the windows of a picture, which knows what they ask of the whole."""
+    size = picture.shape[0], picture.shape[1]
+
+    def run(item: Pass, add: Callable[[int, Parts], None]) -> None:
+        for number, part in enumerate(item.windows):
+            pixels = picture[part.rows.start : part.rows.stop, part.columns.start : part.columns.stop]
+            add(number, gather_window(item.gatherer, size, pixels, part))
+
+    return gathering.knowing(gather(gathering, size, lambda _: window, run))
 
 
 def label_folder(
@@ -128,6 +145,7 @@ def label_folder(
     outs = {path: labels_path(out, path, suffix) for path in found.pictures}
     _refuse_begun(outs.values(), bool(options.get("resume")))
     windows_progress = options.pop("windows_progress", None)
+    held = memory_now()
     done: list[Path] = []
     failed = list(found.empty)
     for number, path in enumerate(found.pictures, start=1):
@@ -142,6 +160,7 @@ def label_folder(
                 overlay=overlay_path(out, path) if overlay else None,
                 progress=windows_progress,
                 leave_mark=True,
+                held=held,
                 **options,
             )
             done.append(labels)

@@ -1,8 +1,8 @@
 """What is known of a picture's labels on their way: from what they are made, and which windows are done.
 
 Lines of JSON, only ever added to. The first tells what is made from what; each other line a window that is done, with the
-checksums of its bytes. A line may be on the disk before the bytes that it tells of: the checksums show it, and the
-window is made again. So no window waits for the disk.
+checksums of its bytes, or numbers of the whole picture that windows ask for. A line may be on the disk before the bytes that
+it tells of: the checksums show it, and the window is made again. So no window waits for the disk.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from downup.errors import DataError
 
@@ -37,12 +40,13 @@ class Manifest:
         self._synced = monotonic()
         self.about: dict[str, Any] | None = None
         self.done: dict[int, list[int]] = {}
+        self.known: dict[str, NDArray[np.float32]] = {}
         self.is_finished = False
         self._load()
 
     def begin(self, about: Mapping[str, Any]) -> None:
         """Write down what is made from what, forgetting whatever stood there."""
-        self.about, self.done, self.is_finished = dict(about), {}, False
+        self.about, self.done, self.known, self.is_finished = dict(about), {}, {}, False
         os.ftruncate(self._descriptor, 0)
         self._add({"manifest": _VERSION, **about})
         self.sync()
@@ -52,6 +56,14 @@ class Manifest:
         self.done[window] = list(checksums)
         self._add({"window": window, "crc32": list(checksums)})
         return monotonic() - self._synced > _SYNC_SECONDS
+
+    def learn(self, known: Mapping[str, NDArray[np.float32]]) -> None:
+        """Note numbers of the whole picture."""
+        self.known = dict(known)
+        # Their bits, so that not even an infinity is another one afterwards.
+        plain = {name: [list(array.shape), array.tobytes().hex()] for name, array in known.items()}
+        self._add({"known": plain})
+        self.sync()
 
     def finish(self) -> None:
         """Note that the results are written."""
@@ -122,6 +134,9 @@ class Manifest:
             )
         self.about = head
         self.done = {line["window"]: line["crc32"] for line in lines[1:] if "window" in line}
+        for line in lines[1:]:
+            for name, (shape, numbers) in line.get("known", {}).items():
+                self.known[name] = np.frombuffer(bytes.fromhex(numbers), np.float32).reshape(shape)
         self.is_finished = lines[-1].get("finished", False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from downup.errors import DataError
 from downup.prediction.session import Session
 from downup.prediction.sources import Image
 from downup.prediction.windows import Window
+
+Made = TypeVar("Made")
 
 Values = tuple[NDArray[np.uint8], ...]
 """What a window gives: its labels, then the probabilities of chosen classes; only pixels that are kept."""
@@ -45,33 +48,31 @@ def window_values(
         the labels, and for each chosen class its probability, 255 for 1: uint8 [rows, columns] each.
     """
     kept = (window.rows.kept_of_read, window.columns.kept_of_read)
-    labels = session.labels(pixels)[kept]
     if not chosen:
-        return (np.ascontiguousarray(labels),)
-    shares = np.rint(session.probabilities(pixels, chosen)[kept] * 255).astype(np.uint8)
+        return (np.ascontiguousarray(session.labels(pixels)[kept]),)
+    labels, probabilities = session.labels_and_probabilities(pixels, chosen)
+    shares = np.rint(probabilities[kept] * 255).astype(np.uint8)
     return (
-        np.ascontiguousarray(labels),
+        np.ascontiguousarray(labels[kept]),
         *(np.ascontiguousarray(plane) for plane in np.moveaxis(shares, 2, 0)),
     )
 
 
 def stream(
-    session: Session,
     image: Image,
     windows: Sequence[Window],
     todo: Sequence[int],
-    write: Callable[[int, Values], None],
-    chosen: Sequence[int] = (),
+    work: Callable[[NDArray[np.uint8], Window], Made],
+    keep: Callable[[int, Made], None],
 ) -> None:
-    """Label windows one after the other.
+    """Work on windows one after the other.
 
     Args:
-        session: what labels a window.
         image: where they are read.
         windows: all of a picture.
-        todo: the numbers of those to label.
-        write: takes the number and the values of a window; called on a thread of its own.
-        chosen: as in `window_values`.
+        todo: the numbers of those to work on.
+        work: makes something of the pixels that were read of a window.
+        keep: takes the number of a window and what was made of it; called on a thread of its own.
     """
 
     def read(number: int) -> NDArray[np.uint8]:
@@ -89,10 +90,10 @@ def stream(
             assert ahead is not None
             pixels = ahead.result()
             ahead = reader.submit(read, todo[place]) if place < len(todo) else None
-            values = window_values(session, pixels, windows[number], chosen)
+            made = work(pixels, windows[number])
             if behind is not None:
                 behind.result()
-            behind = writer.submit(write, number, values)
+            behind = writer.submit(keep, number, made)
         if behind is not None:
             behind.result()
 

@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from downup.data.pictures import open_image as open_whole
 from downup.data.problems import FileError
 from downup.errors import ArgumentError, DataError
+from downup.prediction.passes import gather_image
 from downup.prediction.session import Session
 from downup.prediction.sinks import format_of
 from downup.prediction.sources import Image
@@ -25,6 +26,7 @@ Labels = Callable[[slice, slice], NDArray[np.uint8]]
 
 _NAMED = 10
 _KEPT = 256
+_GATHERED = 1024
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,10 @@ def verify_labels(
     """
     if windows < 1:
         raise ArgumentError(f"windows is {windows}; use at least 1")
+    if session.gathering is not None:
+        # What the labels were made of is found anew, in windows of another size perhaps.
+        known = gather_image(session.gathering, image, lambda gatherer: max(gatherer.stride, _GATHERED))
+        session = session.gathering.knowing(known)
     random = np.random.default_rng(seed)
     pixels = different = 0
     first: list[tuple[int, int, int, int]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from downup.errors import ArgumentError, DataError
-from downup.prediction.session import Session
+from downup.prediction.session import InWindows
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def split(in_rows: int, in_columns: int, *, window: int, halo: int, stride: int)
     ]
 
 
-def windows_of(session: Session, in_rows: int, in_columns: int, window: int) -> list[Window]:
+def windows_of(session: InWindows, in_rows: int, in_columns: int, window: int) -> list[Window]:
     """Cut a picture into windows whose labels are those that a session gives of the whole.
 
     Args:

@@ -12,6 +12,7 @@ from downup.errors import DataError
 from downup.files import move_file
 from downup.prediction.budget import ROWS_AT_ONCE
 from downup.prediction.manifest import Manifest
+from downup.prediction.session import Known
 from downup.prediction.sinks import Rows
 from downup.prediction.streaming import Values
 from downup.prediction.windows import Window
@@ -55,7 +56,20 @@ class Work:
     def window(self) -> int | None:
         """The side of the windows that are done, or None if there are none."""
         about = self._manifest.about
-        return None if about is None or not self.done else about["settings"]["window"]
+        return None if about is None or not self._is_begun else about["settings"]["window"]
+
+    @property
+    def known(self) -> Known:
+        """Numbers of the whole picture."""
+        return self._manifest.known
+
+    def learn(self, known: Known) -> None:
+        """Keep such numbers."""
+        self._manifest.learn(known)
+
+    @property
+    def _is_begun(self) -> bool:
+        return bool(self.done or self.known)
 
     def start(
         self, about: Mapping[str, Any], windows: Sequence[Window], layers: int, resume: bool
@@ -75,12 +89,12 @@ class Work:
             DataError: something is done already, and `resume` is not set or it was made from something else; or there
                 is not room enough on the disk.
         """
-        if self.done and not resume:
+        if self._is_begun and not resume:
             raise DataError(
                 f"{self._out}: {self.done} of {len(windows)} windows are done from a run that was stopped; "
                 f"go on with --resume, or remove {self.path} to begin anew"
             )
-        if self.done:
+        if self._is_begun:
             self._manifest.check(about)
         else:
             # Files of their own, in case workers of a run that was stopped still write into the old ones.
@@ -90,7 +104,7 @@ class Work:
         if self.is_finished:
             return []
         self._files = [WorkFile(self.path / f"layer{layer}.bytes", windows) for layer in range(layers)]
-        if not self.done:
+        if not self._is_begun:
             self._manifest.begin(about)
         todo = [number for number in range(len(windows)) if not self._is_whole(number)]
         for number in todo:
@@ -178,7 +192,7 @@ class Work:
     ) -> None:
         if not self.path.exists():
             return
-        is_empty = not self.done
+        is_empty = not self._is_begun
         self.close()
         if is_empty:
             shutil.rmtree(self.path, ignore_errors=True)

@@ -58,13 +58,13 @@ class Crew:
         self._seats: list[_Seat] = []
         self._lost = 0
 
-    def label(self, task: Task, todo: Iterable[int], note: Callable[[int, tuple[int, ...]], None]) -> None:
+    def label(self, task: Task, todo: Iterable[int], note: Callable[[int, Any], None]) -> None:
         """Label windows, in any order.
 
         Args:
             task: the picture.
             todo: the numbers of the windows.
-            note: takes the number of each window that is done, and the checksums of its layers.
+            note: takes the number of each window that is done, and the checksums of its layers or what was gathered.
 
         Raises:
             WindowsError: some windows fail again and again; all others are done.
@@ -87,7 +87,7 @@ class Crew:
         if self._failed:
             raise WindowsError(_names(task, self._failed))
 
-    def _step(self, note: Callable[[int, tuple[int, ...]], None]) -> None:
+    def _step(self, note: Callable[[int, Any], None]) -> None:
         """Wait for one call to come back."""
         calls = {call: seat for seat in self._seats for call in seat.running} | self._openings
         (call,), _ = self._ray.wait(list(calls), num_returns=1)
@@ -107,9 +107,7 @@ class Crew:
             self._take(seat, seat.running.pop(call), found, note)
         self._fill(seat)
 
-    def _take(
-        self, seat: _Seat, number: int, result: Result, note: Callable[[int, tuple[int, ...]], None]
-    ) -> None:
+    def _take(self, seat: _Seat, number: int, result: Result, note: Callable[[int, Any], None]) -> None:
         was_alone, seat.is_alone = seat.is_alone, False
         if result.errno in _FULL:
             raise OSError(result.errno, result.error)
@@ -117,7 +115,7 @@ class Crew:
             self._doubt(number, was_alone, result.error)
             return
         self._lost = 0
-        note(number, result.checksums)
+        note(number, result.checksums if result.parts is None else result.parts)
 
     def _doubt(self, number: int, was_alone: bool, why: str) -> None:
         """A window failed, perhaps by its own fault."""

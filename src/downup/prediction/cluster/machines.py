@@ -71,7 +71,7 @@ class Cluster:
     ) -> None:
         self._ray.shutdown()
 
-    def label(self, task: Task, todo: Iterable[int], note: Callable[[int, tuple[int, ...]], None]) -> None:
+    def label(self, task: Task, todo: Iterable[int], note: Callable[[int, Any], None]) -> None:
         """Label windows of a picture; see `Crew.label`."""
         remote = self._ray.remote(self._worker).options(num_cpus=self.threads, max_concurrency=AHEAD)
         Crew(self._ray, lambda: remote.remote(task), self.workers, self._tell).label(task, todo, note)

@@ -11,6 +11,8 @@ from threading import Lock
 
 from downup import kernels
 from downup.errors import DownupError
+from downup.prediction.passes import gather_window
+from downup.prediction.session import Known, Parts
 from downup.prediction.sources import open_image
 from downup.prediction.streaming import read_window, window_values
 from downup.prediction.windows import Window
@@ -31,6 +33,8 @@ class Task:
         memory: bytes that a format may take that can only be decoded whole.
         threads: of the engine.
         level: of OME-Zarr, which level is labelled.
+        known: numbers of the whole picture, where its windows ask for them.
+        is_gathering: whether more of these are gathered; else windows are labelled.
         isa: the instruction set, by default the one in use here: labels are the same bits for each of them only.
     """
 
@@ -43,6 +47,8 @@ class Task:
     memory: int
     threads: int
     level: int = 0
+    known: Known | None = None
+    is_gathering: bool = False
     isa: str = field(default_factory=kernels.active_isa)
 
 
@@ -52,11 +58,13 @@ class Result:
 
     Attributes:
         checksums: one for each layer; empty if it failed.
+        parts: what was gathered instead.
         error: a sentence, or "".
         errno: of the system, where it said why; else 0.
     """
 
     checksums: tuple[int, ...] = ()
+    parts: Parts | None = None
     error: str = ""
     errno: int = 0
 
@@ -83,7 +91,14 @@ class Worker:
                     f"such as {kernels.available_isas()[0]}"
                 )
             kernels.select_isa(task.isa)
-            self._session = Session(task.model, task.threads)
+            session = Session(task.model, task.threads)
+            gathering = session.gathering
+            self._session = session
+            if gathering is not None and task.known is not None:
+                if task.is_gathering:
+                    self._gatherer = gathering.gatherer(task.known)
+                else:
+                    self._session = gathering.knowing(task.known)
             self._image = open_image(task.picture, task.channels, task.memory, task.level)
             missing = [path for path in task.layers if not path.exists()]
             if missing:
@@ -99,12 +114,17 @@ class Worker:
 
     def label(self, number: int) -> Result:
         """Read, label and write a window."""
-        window = self._task.windows[number]
+        task = self._task
+        window = task.windows[number]
         try:
             with self._reading:
                 pixels = read_window(self._image, window)
+            if task.is_gathering:
+                size = self._image.rows, self._image.columns
+                with self._labelling:
+                    return Result(parts=gather_window(self._gatherer, size, pixels, window))
             with self._labelling:
-                values = window_values(self._session, pixels, window, self._task.chosen)
+                values = window_values(self._session, pixels, window, task.chosen)
             checksums = [layer.write(number, part) for layer, part in zip(self._layers, values, strict=True)]
             for layer in self._layers:
                 layer.sync()  # so that the other machines of a shared disk see it
