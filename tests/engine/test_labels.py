@@ -56,6 +56,22 @@ def test_labels_are_those_of_the_scores(last):
     assert len(np.unique(labels)) > 1
 
 
+def test_more_than_256_classes_have_labels_of_two_bytes():
+    make = Maker(3)
+    make.shapes["x"] = (1, 3, 9, 14)
+    out = make.convolution("x", channels=300, kernel=(1, 1))
+    session = session_of(
+        model_of(make.nodes, {"x": np.zeros((1, 3, 9, 14), np.float32)}, [out], make.weights)
+    )
+    x = np.random.default_rng(4).standard_normal((1, 3, 9, 14)).astype(np.float32)
+    labels, shares = session.labels_and_probabilities(x, [7, 299])
+    assert labels.dtype == np.uint16
+    np.testing.assert_array_equal(labels, session.run(x).argmax(axis=1))
+    np.testing.assert_array_equal(labels, session.labels(x))
+    np.testing.assert_array_equal(shares, session.probabilities(x, [7, 299]))
+    assert labels.max() > 256
+
+
 def test_a_picture_is_normalised_as_its_file_tells(tmp_path):
     model, _ = network()
     session = with_metadata(model, tmp_path / "model.onnx")

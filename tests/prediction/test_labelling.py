@@ -19,7 +19,7 @@ from PIL import Image
 
 from downup.data.colors import ClassInfo
 from downup.errors import ArgumentError, DataError
-from downup.prediction import label_image, label_picture
+from downup.prediction import label_image, label_picture, open_image, open_labels, verify_labels
 from downup.prediction.work import Work, work_path
 from downup.prediction.work_file import WorkFile
 
@@ -85,6 +85,42 @@ def test_the_file_holds_the_labels_of_the_whole_picture(
     # Again, over the old file.
     label_image(session, tmp_path / "a.tif", out, **options)
     np.testing.assert_array_equal(read(out), whole)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy", ".zarr"])
+def test_more_classes_than_a_byte_tells_apart_have_labels_of_two(
+    tmp_path: Path, make_session: Make, options: dict[str, Any], picture: Array, suffix: str
+):
+    classes = [ClassInfo(f"c{number}", (number % 256, number // 256, 0)) for number in range(300)]
+    session, out = make_session(halo=3, stride=100, class_count=300), tmp_path / f"labels{suffix}"
+    options |= {"classes": classes, "window": 100}
+    label_image(session, picture, out, overlay=tmp_path / "seen.jpg", **options)
+    whole = session.labels(picture)
+    assert whole.max() > 256
+    found = read(out)
+    assert found.dtype.itemsize == (4 if suffix == ".png" and found.dtype == np.int32 else 2)
+    np.testing.assert_array_equal(found, whole)
+    with open_labels(out, 150, 230) as labels:
+        assert verify_labels(session, open_image(picture, "rgb"), labels, windows=3).different == 0
+        wrong = labels(slice(0, 150), slice(0, 230)).astype(int) % 256
+    assert (wrong != whole).any()
+    with pytest.raises(ArgumentError, match="labels are wanted as uint8, of 300 classes; use uint16"):
+        label_image(session, picture, out, label_type="uint8", **options)
+    # Stopped and gone on with.
+    out = tmp_path / f"again{suffix}"
+    with pytest.raises(Stops):
+        label_image(stopping(make_session(halo=3, stride=100, class_count=300), 3), picture, out, **options)
+    assert label_image(session, picture, out, resume=True, **options).resumed >= 2
+    np.testing.assert_array_equal(read(out), whole)
+
+
+def test_labels_of_two_bytes_may_be_wished_for(
+    tmp_path: Path, make_session: Make, options: dict[str, Any], picture: Array
+):
+    label_image(make_session(), picture, tmp_path / "a.npy", label_type="uint16", **options)
+    found = read(tmp_path / "a.npy")
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, make_session().labels(picture))
 
 
 def test_one_pixel_is_a_picture(tmp_path: Path, make_session: Make, options: dict[str, Any]):

@@ -20,7 +20,7 @@ from engine.test_labels import network, with_metadata
 PICTURE = np.random.default_rng(3).integers(0, 256, (700, 330, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".tif", ".png"])
+@pytest.mark.parametrize("suffix", [".npy", ".tif", ".png", ".zarr"])
 def test_right_labels_are_found_right(
     make_session: Callable[..., Any], classes: list[ClassInfo], tmp_path: Path, suffix: str
 ) -> None:
@@ -71,7 +71,9 @@ def test_no_windows_and_unknown_files_are_refused(make_session: Callable[..., An
         verify_labels(
             session, open_image(PICTURE, "rgb"), lambda rows, columns: PICTURE[rows, columns, 0], windows=0
         )
-    with pytest.raises(ArgumentError, match=r"give the \.png, \.tif or \.npy that downup predict wrote"):
+    with pytest.raises(
+        ArgumentError, match=r"give the \.png, \.tif, \.npy or \.zarr that downup predict wrote"
+    ):
         open_labels(tmp_path / "labels.jpg", 3, 3).__enter__()
     Image.fromarray(PICTURE).save(tmp_path / "rgb.png")
     with pytest.raises(DataError, match="is a picture of mode RGB, not of labels"):

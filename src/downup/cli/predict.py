@@ -48,6 +48,15 @@ def predict(
             rich_help_panel=_RESULT,
         ),
     ] = False,
+    labels: Annotated[
+        Literal["uint8", "uint16"] | None,
+        typer.Option(
+            "--labels",
+            help="Type of a label.",
+            show_default="uint16 of more than 256 classes",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
     probabilities: Annotated[
         str,
         typer.Option(
@@ -120,6 +129,7 @@ def predict(
         "memory": parse_bytes(memory),
         "window": window,
         "level": level,
+        "label_type": labels,
         "probabilities": [name.strip() for name in probabilities.split(",") if name.strip()],
         "resume": resume,
     }

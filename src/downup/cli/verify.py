@@ -13,7 +13,7 @@ from downup.cli.labelling import labeller_of
 
 def verify(
     labels: Annotated[
-        Path, typer.Argument(metavar="LABELS", help="What downup predict wrote: .png, .tif or .npy.")
+        Path, typer.Argument(metavar="LABELS", help="What downup predict wrote: .png, .tif, .npy, .zarr.")
     ],
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="The picture that was labelled.")],
     network: Annotated[

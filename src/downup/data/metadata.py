@@ -27,7 +27,7 @@ from downup.errors import DataError
 VERSION = "1"
 _PREFIX = "downup."
 _CHANNEL_COUNTS = {"rgb": 3, "grey": 1}
-_MAX_CLASSES = 255
+_MAX_CLASSES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)

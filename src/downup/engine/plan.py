@@ -185,7 +185,7 @@ def make_plan(
         sizes: the shape of each input, by name.
         weights: those that are packed already, kept from plan to plan.
         threads: the most that a step may use.
-        wants: labels are [n, 1, h, w], in bytes, probabilities [n, c, h, w].
+        wants: labels are [n, 1, h, w], uint8 or of more than 256 classes int64, probabilities [n, c, h, w].
         given: values that are inputs too; what they would be made of is not done for them.
 
     Raises:
@@ -250,10 +250,11 @@ def _add_labels(lowering: Lowering) -> Value:
     """The last step of a network that is asked for labels: [n, 1, h, w], in bytes."""
     out = lowering.graph.outputs[0]
     shape = _scores_shape(lowering)
-    labels = lowering.temporary("labels", (shape[0], 1, *shape[2:]), np.uint8)
+    if shape[1] > 1 << 16:
+        raise DataError(f"the output {out.name!r} has {shape[1]} channels; labels tell {1 << 16} apart")
+    dtype = np.uint8 if shape[1] <= 256 else np.int64
+    labels = lowering.temporary("labels", (shape[0], 1, *shape[2:]), dtype)
     labels.buffer.home = "output"
-    if shape[1] > 256:
-        raise DataError(f"the output {out.name!r} has {shape[1]} channels; labels in bytes tell 256 apart")
     if out.name in lowering.resized:
         label_resized(lowering, out.name, labels, "Resize+labels")
         return labels

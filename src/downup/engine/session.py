@@ -317,14 +317,13 @@ class Session:
                 [batch, channel, row, column].
 
         Returns:
-            uint8 [rows, columns], or [batch, row, column].
+            uint8 [rows, columns], or [batch, row, column]; uint16 of more than 256 classes.
 
         Raises:
             ArgumentError: the picture has another shape or type than the network takes.
             DataError: the file does not tell how pixels are normalised.
         """
-        found = self._last(picture, "labels")["labels"][:, 0]
-        return found[0] if _is_picture(picture) else found
+        return _labels(self._last(picture, "labels"), _is_picture(picture))
 
     def probabilities(self, picture: Array, classes: Sequence[int] | None = None) -> Array:
         """How sure the network is of some classes at each pixel.
@@ -349,8 +348,7 @@ class Session:
     ) -> tuple[Array, Array]:
         """What `labels` and `probabilities` give, of one run."""
         found, is_picture = self._last(picture, "both"), _is_picture(picture)
-        labels = found["labels"][:, 0]
-        return labels[0] if is_picture else labels, self._chosen(found["probabilities"], classes, is_picture)
+        return _labels(found, is_picture), self._chosen(found["probabilities"], classes, is_picture)
 
     @staticmethod
     def _chosen(found: Array, classes: Sequence[int] | None, is_picture: bool) -> Array:
@@ -449,6 +447,12 @@ class Session:
                 )
             found[name] = array
         return found
+
+
+def _labels(found: Mapping[str, Array], is_picture: bool) -> Array:
+    labels = found["labels"][:, 0]
+    labels = labels if labels.dtype == np.uint8 else labels.astype(np.uint16)
+    return labels[0] if is_picture else labels
 
 
 def _is_picture(x: object) -> bool:

@@ -44,8 +44,8 @@ def as_rgb(picture: NDArray[Any]) -> Picture:
 
 
 def color_table(colors: Sequence[Color]) -> Picture:
-    """[256, 3]: the colour of each label; black for labels without a class, such as the ignored one."""
-    table = np.zeros((256, 3), np.uint8)
+    """[256 or more, 3]: the colour of each label; black for labels without a class, such as the ignored one."""
+    table = np.zeros((max(256, len(colors)), 3), np.uint8)
     table[: len(colors)] = np.asarray(colors, np.uint8).reshape(-1, 3)
     return table
 
@@ -79,7 +79,8 @@ def overlay(
     >>> overlay(picture, np.array([[0, 0, 1, 255]]), [(0, 0, 200), (200, 0, 0)])[0].tolist()
     [[50, 50, 150], [0, 0, 200], [200, 0, 0], [100, 100, 100]]
     """
-    rgb, labels = as_rgb(picture), as_labels("labels", labels)
+    rgb = as_rgb(picture)
+    labels = labels if labels.dtype == np.uint16 else as_labels("labels", labels)
     _check_size("labels", labels, rgb)
     if not 0 <= opacity <= 1:
         raise ArgumentError(f"opacity is {opacity}; use 0 (picture alone) to 1 (colours alone)")
@@ -92,7 +93,8 @@ def overlay(
         weight[_border(labels, has_color, border)] = 256
     weight[~has_color] = 0
     weight = weight[:, :, None]
-    blended = rgb * (256 - weight) + color_table(colors)[labels] * weight
+    table = color_table(colors)
+    blended = rgb * (256 - weight) + table[np.minimum(labels, len(table) - 1)] * weight
     return (blended >> 8).astype(np.uint8)
 
 

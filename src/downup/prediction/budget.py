@@ -120,7 +120,7 @@ def window_memory(session: InWindows, image: Image, windows: list[Window], extra
     # Pixels of this window and the next; labels of this one and of the one before, cut out and as bytes.
     pixels = rows * columns * (2 * channels + 4 + extra)
     # Results are written from whole rows of the picture, some at a time.
-    finishing = 2 * image.columns * ROWS_AT_ONCE
+    finishing = 4 * image.columns * ROWS_AT_ONCE
     return max(session.label_memory(rows, columns) + image.read_memory(rows, columns) + pixels, finishing)
 
 

@@ -27,6 +27,8 @@ from downup.prediction.work import Work, work_path
 Progress = Callable[[int, int, str], None]
 """Called with how much is done, of how much, and the name of what was done last."""
 
+LabelType = Literal["uint8", "uint16"]
+
 Kept = TypeVar("Kept")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -62,6 +64,7 @@ def label_image(
     classes: Sequence[ClassInfo],
     channels: Literal["rgb", "grey"],
     level: int = 0,
+    label_type: LabelType | None = None,
     probabilities: Sequence[str] = (),
     overlay: str | PathLike[str] | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -84,6 +87,7 @@ def label_image(
         classes: name and colour of each class, as many as `session` knows.
         channels: what the session wants to see.
         level: of OME-Zarr, which level to label.
+        label_type: of a label; by default uint8, and uint16 of more than 256 classes.
         probabilities: classes whose probability is written too, 255 for 1, as `STEM_NAME` beside `out`.
         overlay: a JPEG file for the picture with its labels over it; a large one is shown smaller.
         memory: bytes that the process may hold.
@@ -106,6 +110,7 @@ def label_image(
     if kind is None:
         raise ArgumentError(f"out is {str(out)!r}; end its name in one of {', '.join(FORMATS.values())}")
     chosen = class_numbers(probabilities, classes)
+    label_type = _label_type(label_type, len(classes))
     image = open_image(source, channels, memory, level)
     try:
         if out.is_dir() and not (kind == "zarr" and is_zarr(out)):
@@ -117,6 +122,7 @@ def label_image(
             if side is None:
                 # Of probabilities scores and those of all classes, then the chosen ones in their steps to bytes.
                 extra = 8 * len(classes) + 16 * len(chosen) if chosen else 0
+                extra += 4 if label_type == "uint16" else 0
                 whole = None if gathering is None else session
                 side = choose_window(in_windows, image, memory=memory, held=before, extra=extra, whole=whole)
             windows = windows_of(in_windows, image.rows, image.columns, side)
@@ -134,12 +140,13 @@ def label_image(
                     "halo": in_windows.halo if len(windows) > 1 else 0,
                     "stride": in_windows.stride if len(windows) > 1 else 1,
                     "channels": channels,
+                    "labels": label_type,
                     "probabilities": list(probabilities),
                     "instruction_set": kernels.active_isa(),
                     "caveat": caveat,
                 },
             }
-            todo = work.start(about, windows, 1 + len(chosen), resume)
+            todo = work.start(about, windows, (label_type, *["uint8"] * len(chosen)), resume)
             paths = labelled_paths(out, probabilities)
             done = Labelled(
                 out, paths[1:], image.rows, image.columns, len(windows), len(windows) - len(todo), caveat
@@ -149,7 +156,15 @@ def label_image(
             if cluster is not None:
                 files = _files(source, model)
                 task = Task(
-                    *files, work.layers, windows, channels, tuple(chosen), memory, cluster.threads, level
+                    *files,
+                    work.layers,
+                    windows,
+                    channels,
+                    tuple(chosen),
+                    memory,
+                    cluster.threads,
+                    level,
+                    label_type,
                 )
             size, count = (image.rows, image.columns), 1
 
@@ -177,13 +192,13 @@ def label_image(
             name = image.name if count == 1 else f"{image.name}, pass {count} of {count}"
             tell = _Telling(windows, todo, name, progress)
             if cluster is None:
-                label = partial(window_values, labeller, chosen=chosen)
+                label = partial(window_values, labeller, chosen=chosen, label_type=label_type)
                 stream(image, windows, todo, label, tell.after(work.write))
             else:
                 task = replace(task, known=None if gathering is None else work.known)
                 cluster.label(task, todo, tell.after(work.note))
             tags = geographic_tags(image)
-            layers = _layers(classes, probabilities, (caveat,) if caveat else ())
+            layers = _layers(classes, probabilities, label_type, (caveat,) if caveat else ())
             for number, (path, layer) in enumerate(zip(paths, layers, strict=True)):
                 rows = work.rows(number)
                 work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=rows, tags=tags))
@@ -218,10 +233,19 @@ def class_numbers(names: Sequence[str], classes: Sequence[ClassInfo]) -> list[in
     return [known.index(name) for name in names]
 
 
+def _label_type(wanted: LabelType | None, classes: int) -> LabelType:
+    least: LabelType = "uint8" if classes <= 256 else "uint16"
+    if wanted not in (None, "uint8", "uint16") or (wanted == "uint8" and least == "uint16"):
+        raise ArgumentError(f"labels are wanted as {wanted}, of {classes} classes; use {least}")
+    return wanted or least
+
+
 def _layers(
-    classes: Sequence[ClassInfo], probabilities: Sequence[str], notes: tuple[str, ...]
+    classes: Sequence[ClassInfo], probabilities: Sequence[str], label_type: str, notes: tuple[str, ...]
 ) -> list[Layer]:
-    labels = Layer("labels", flat_palette(classes), tuple(item.name for item in classes), notes)
+    palette = flat_palette(classes) if label_type == "uint8" else None
+    names, colors = (tuple(getattr(item, what) for item in classes) for what in ("name", "color"))
+    labels = Layer("labels", palette, names, colors=colors, notes=notes)
     return [labels, *(Layer(f"probability of {name}, 255 for 1", notes=notes) for name in probabilities)]
 
 

@@ -58,7 +58,7 @@ def label_picture(
         progress: called after each window with (windows done, windows, "").
 
     Returns:
-        uint8 [rows, columns].
+        uint8 [rows, columns]; uint16 of more than 256 classes.
 
     Raises:
         ArgumentError: `picture` is no picture, or `window` is below 1.
@@ -73,7 +73,7 @@ def label_picture(
     if session.gathering is not None and max(in_rows, in_columns) > side:
         session = _knowing(session.gathering, picture, side)
     windows = windows_of(session, in_rows, in_columns, side)
-    labels = np.empty((in_rows, in_columns), np.uint8)
+    labels = np.empty((in_rows, in_columns), np.uint8 if session.class_count <= 256 else np.uint16)
     for number, part in enumerate(windows, start=1):
         rows, columns = part.rows, part.columns
         read = session.labels(picture[rows.start : rows.stop, columns.start : columns.stop])
@@ -123,8 +123,8 @@ def label_folder(
         overlay: also write `STEM_overlay.jpg`, the picture with its labels laid over it.
         progress: called after each picture with (pictures done, pictures, name of the file).
         suffix: of the files of labels, as in `label_image`.
-        options: `level`, `memory`, `window`, `probabilities`, `model` and `resume`, as in `label_image`; `windows_progress`
-            is its `progress`.
+        options: `level`, `label_type`, `memory`, `window`, `probabilities`, `model` and `resume`, as in `label_image`;
+            `windows_progress` is its `progress`.
 
     Raises:
         ArgumentError: `classes` are not as many as the session knows.

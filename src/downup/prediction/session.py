@@ -109,8 +109,8 @@ class Session(InWindows, Protocol):
         """How many classes there are; labels are smaller."""
         ...
 
-    def labels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The class of each pixel of uint8 [rows, columns, channels], as uint8 [rows, columns]."""
+    def labels(self, picture: NDArray[np.uint8]) -> NDArray[Any]:
+        """The class of each pixel of uint8 [rows, columns, channels]: [rows, columns], uint16 of more than 256 classes."""
         ...
 
     def probabilities(
@@ -121,6 +121,6 @@ class Session(InWindows, Protocol):
 
     def labels_and_probabilities(
         self, picture: NDArray[np.uint8], classes: Sequence[int] | None = None
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Both at once, in little more time than one of them."""
         ...

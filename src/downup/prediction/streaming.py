@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from downup.prediction.windows import Window
 
 Made = TypeVar("Made")
 
-Values = tuple[NDArray[np.uint8], ...]
-"""What a window gives: its labels, then the probabilities of chosen classes; only pixels that are kept."""
+Values = tuple[NDArray[Any], ...]
+"""What a window gives: its labels, uint8 or uint16, then the probabilities of chosen classes; only pixels that are kept."""
 
 
 def read_window(image: Image, window: Window) -> NDArray[np.uint8]:
@@ -34,7 +34,11 @@ def read_window(image: Image, window: Window) -> NDArray[np.uint8]:
 
 
 def window_values(
-    session: Session, pixels: NDArray[np.uint8], window: Window, chosen: Sequence[int] = ()
+    session: Session,
+    pixels: NDArray[np.uint8],
+    window: Window,
+    chosen: Sequence[int] = (),
+    label_type: str = "uint8",
 ) -> Values:
     """Label a window.
 
@@ -43,17 +47,18 @@ def window_values(
         pixels: what was read, uint8 [rows, columns, channels].
         window: which part of it is kept.
         chosen: classes whose probability is wanted, by number.
+        label_type: uint8 or uint16.
 
     Returns:
-        the labels, and for each chosen class its probability, 255 for 1: uint8 [rows, columns] each.
+        the labels, and for each chosen class its probability, 255 for 1: [rows, columns] each, probabilities uint8.
     """
     kept = (window.rows.kept_of_read, window.columns.kept_of_read)
     if not chosen:
-        return (np.ascontiguousarray(session.labels(pixels)[kept]),)
+        return (np.ascontiguousarray(session.labels(pixels)[kept], label_type),)
     labels, probabilities = session.labels_and_probabilities(pixels, chosen)
     shares = np.rint(probabilities[kept] * 255).astype(np.uint8)
     return (
-        np.ascontiguousarray(labels[kept]),
+        np.ascontiguousarray(labels[kept], label_type),
         *(np.ascontiguousarray(plane) for plane in np.moveaxis(shares, 2, 0)),
     )
 

@@ -6,22 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
-from downup.data.pictures import open_image as open_whole
 from downup.data.problems import FileError
 from downup.errors import ArgumentError, DataError
 from downup.prediction.passes import gather_image
 from downup.prediction.session import Session
-from downup.prediction.sinks import format_of
-from downup.prediction.sources import Image
-from downup.prediction.sources.decoded import any_size
-from downup.prediction.sources.tiff import TiffImage
+from downup.prediction.sources import Image, open_label_file
 
-Labels = Callable[[slice, slice], NDArray[np.uint8]]
+Labels = Callable[[slice, slice], NDArray[Any]]
 """Labels of a part of a picture: of some rows and columns."""
 
 _NAMED = 10
@@ -54,17 +50,9 @@ def open_labels(path: Path, rows: int, columns: int) -> Iterator[Labels]:
         ArgumentError: the file's name tells no format of labels.
         DataError: the file cannot be read, or holds no labels of such a picture.
     """
-    kind = format_of(path)
-    if kind is None:
-        raise ArgumentError(f"labels is {str(path)!r}; give the .png, .tif or .npy that downup predict wrote")
-    if kind == "tiff":
-        with closing(TiffImage(path, "grey")) as image:
-            _check_size(path, (image.rows, image.columns), (rows, columns))
-            yield lambda rows, columns: image.samples(rows, columns)[:, :, 0]
-        return
-    whole = _mapped(path) if kind == "npy" else _decoded(path)
-    _check_size(path, whole.shape, (rows, columns))
-    yield lambda rows, columns: whole[rows, columns]
+    with closing(open_label_file(path)) as file:
+        _check_size(path, (file.rows, file.columns), (rows, columns))
+        yield lambda rows, columns: file.samples(rows, columns)[:, :, 0]
 
 
 def _check_size(path: Path, labels: tuple[int, ...], picture: tuple[int, int]) -> None:
@@ -72,28 +60,6 @@ def _check_size(path: Path, labels: tuple[int, ...], picture: tuple[int, int]) -
         sizes = [" x ".join(map(str, size)) for size in (labels, picture)]
         what = f"holds {sizes[0]} labels, but the picture has {sizes[1]} pixels"
         raise FileError(path, what, "give the labels of this picture")
-
-
-def _mapped(path: Path) -> NDArray[np.uint8]:
-    try:
-        labels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise FileError(path, f"is damaged, or no array ({error})", "label the picture again") from error
-    return labels
-
-
-def _decoded(path: Path) -> NDArray[np.uint8]:
-    with any_size(), open_whole(path) as image:
-        if image.mode not in ("P", "L"):
-            raise FileError(
-                path, f"is a picture of mode {image.mode}, not of labels", "give what predict wrote"
-            )
-        return _numbers(image)
-
-
-def _numbers(image: PillowImage.Image) -> NDArray[np.uint8]:
-    labels: NDArray[np.uint8] = np.asarray(image)
-    return labels
 
 
 def verify_labels(

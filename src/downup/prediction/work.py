@@ -72,14 +72,14 @@ class Work:
         return bool(self.done or self.known)
 
     def start(
-        self, about: Mapping[str, Any], windows: Sequence[Window], layers: int, resume: bool
+        self, about: Mapping[str, Any], windows: Sequence[Window], types: Sequence[str], resume: bool
     ) -> list[int]:
         """Begin, or go on.
 
         Args:
             about: the model, the picture and the settings, as `Manifest` keeps them.
             windows: all that there are.
-            layers: values of each pixel.
+            types: of the values of each pixel, uint8 or uint16.
             resume: go on with what is there.
 
         Returns:
@@ -103,7 +103,9 @@ class Work:
         self._windows = windows
         if self.is_finished:
             return []
-        self._files = [WorkFile(self.path / f"layer{layer}.bytes", windows) for layer in range(layers)]
+        self._files = [
+            WorkFile(self.path / f"layer{layer}.bytes", windows, dtype) for layer, dtype in enumerate(types)
+        ]
         if not self._is_begun:
             self._manifest.begin(about)
         todo = [number for number in range(len(windows)) if not self._is_whole(number)]
@@ -143,7 +145,7 @@ class Work:
     def rows(self, layer: int) -> Rows:
         """The values of a layer, once all windows are done."""
         file = self._files[layer]
-        return Rows(file.rows, file.columns, file.read_rows, ROWS_AT_ONCE)
+        return Rows(file.rows, file.columns, file.read_rows, ROWS_AT_ONCE, file.dtype.name)
 
     def publish(self, path: Path, write: Callable[[Path], object]) -> None:
         """Let `write(path in this folder)` make a result, and put it at `path` in one step.
@@ -205,7 +207,7 @@ class Work:
 
     def _check_room(self, todo: Sequence[int]) -> None:
         windows = [self._windows[number] for number in todo]
-        needed = len(self._files) * sum(
+        needed = sum(file.dtype.itemsize for file in self._files) * sum(
             (part.rows.last - part.rows.first) * (part.columns.last - part.columns.first) for part in windows
         )
         free = shutil.disk_usage(self.path).free

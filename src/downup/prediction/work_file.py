@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -14,7 +15,7 @@ from downup.prediction.windows import Window
 
 
 class WorkFile:
-    """One byte for each pixel of a picture, window after window.
+    """A number for each pixel of a picture, window after window.
 
     It is written and read by place, not mapped: mapped pages count as memory of the process. Windows that were never
     written take no room on the disk.
@@ -22,14 +23,15 @@ class WorkFile:
     Args:
         path: the file; made if it is not there.
         windows: what the picture is cut into.
+        dtype: of a number: uint8 or uint16.
     """
 
-    def __init__(self, path: Path, windows: Sequence[Window]) -> None:
-        self.path = path
+    def __init__(self, path: Path, windows: Sequence[Window], dtype: str = "uint8") -> None:
+        self.path, self.dtype = path, np.dtype(dtype)
         self._windows = windows
         self._places = [0]
         for window in windows:
-            self._places.append(self._places[-1] + _rows(window) * _columns(window))
+            self._places.append(self._places[-1] + _rows(window) * _columns(window) * self.dtype.itemsize)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         os.ftruncate(self._descriptor, self._places[-1])
         # Windows that begin in one row, by that row: results are read row by row.
@@ -47,7 +49,7 @@ class WorkFile:
         """Of the picture."""
         return max(window.columns.last for window in self._windows)
 
-    def write(self, number: int, values: NDArray[np.uint8]) -> int:
+    def write(self, number: int, values: NDArray[Any]) -> int:
         """Write the kept pixels of a window; returns their checksum.
 
         Raises:
@@ -63,9 +65,9 @@ class WorkFile:
         """The checksum of what stands in the place of a window."""
         return crc32(self._read(self._places[number], self._places[number + 1] - self._places[number]))
 
-    def read_rows(self, first: int, last: int) -> NDArray[np.uint8]:
-        """Rows of the whole picture, uint8 [last - first, columns]."""
-        found = np.empty((last - first, self.columns), np.uint8)
+    def read_rows(self, first: int, last: int) -> NDArray[Any]:
+        """Rows of the whole picture, [last - first, columns]."""
+        found = np.empty((last - first, self.columns), self.dtype)
         for numbers in self._bands.values():
             span = self._windows[numbers[0]].rows
             top, end = max(first, span.first), min(last, span.last)
@@ -74,8 +76,9 @@ class WorkFile:
             for number in numbers:
                 columns = self._windows[number].columns
                 wide = columns.last - columns.first
-                place = self._places[number] + (top - span.first) * wide
-                part = np.frombuffer(self._read(place, (end - top) * wide), np.uint8)
+                row = wide * self.dtype.itemsize
+                place = self._places[number] + (top - span.first) * row
+                part = np.frombuffer(self._read(place, (end - top) * row), self.dtype)
                 found[top - first : end - first, columns.first : columns.last] = part.reshape(-1, wide)
         return found
 

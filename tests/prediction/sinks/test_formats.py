@@ -40,7 +40,12 @@ def bytes_of(path: Path) -> list[bytes]:
 
 @pytest.fixture
 def layer(classes: list[ClassInfo]) -> Layer:
-    return Layer("labels", flat_palette(classes), tuple(item.name for item in classes))
+    return Layer(
+        "labels",
+        flat_palette(classes),
+        tuple(item.name for item in classes),
+        tuple(item.color for item in classes),
+    )
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -27,6 +27,7 @@ class Task:
         model: an ONNX file that `downup.engine.Session` runs.
         picture: a file as `open_image` takes it.
         layers: the files that windows are written into, labels first.
+        label_type: of labels, uint8 or uint16.
         windows: all of the picture, by their number.
         channels: what the network sees, "rgb" or "grey".
         chosen: classes whose probability is written too, by number.
@@ -47,6 +48,7 @@ class Task:
     memory: int
     threads: int
     level: int = 0
+    label_type: str = "uint8"
     known: Known | None = None
     is_gathering: bool = False
     isa: str = field(default_factory=kernels.active_isa)
@@ -103,7 +105,10 @@ class Worker:
             missing = [path for path in task.layers if not path.exists()]
             if missing:
                 return f"{missing[0]} is not there"
-            self._layers = [WorkFile(path, task.windows) for path in task.layers]
+            types = (task.label_type, *["uint8"] * len(task.chosen))
+            self._layers = [
+                WorkFile(path, task.windows, dtype) for path, dtype in zip(task.layers, types, strict=False)
+            ]
         except (DownupError, OSError) as error:
             return str(error)
         return ""
@@ -124,7 +129,7 @@ class Worker:
                 with self._labelling:
                     return Result(parts=gather_window(self._gatherer, size, pixels, window))
             with self._labelling:
-                values = window_values(self._session, pixels, window, task.chosen)
+                values = window_values(self._session, pixels, window, task.chosen, task.label_type)
             checksums = [layer.write(number, part) for layer, part in zip(self._layers, values, strict=True)]
             for layer in self._layers:
                 layer.sync()  # so that the other machines of a shared disk see it

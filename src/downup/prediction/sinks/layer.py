@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from downup.data.colors import Color
 
 
 @dataclass(frozen=True)
@@ -15,14 +18,16 @@ class Layer:
 
     Attributes:
         name: "labels", or that of the class whose probability it is.
-        palette: of labels, 256 times red, green and blue; of probabilities none.
+        palette: of labels in bytes, 256 times red, green and blue; else none.
         classes: the names of the classes, by label.
+        colors: theirs.
         notes: what is to be said of the result, such as that it is approximate.
     """
 
     name: str
     palette: bytes | None = None
     classes: tuple[str, ...] = ()
+    colors: tuple[Color, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -32,16 +37,23 @@ class Rows:
 
     Attributes:
         rows, columns: its size.
-        read: the rows from a first up to a last one, uint8 [rows, columns].
+        read: the rows from a first up to a last one, [rows, columns].
         at_once: rows that are in memory at a time.
+        label_type: of the values, uint8 or uint16.
     """
 
     rows: int
     columns: int
-    read: Callable[[int, int], NDArray[np.uint8]]
+    read: Callable[[int, int], NDArray[Any]]
     at_once: int
+    label_type: str = "uint8"
 
-    def blocks(self, at_once: int | None = None) -> Iterator[NDArray[np.uint8]]:
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        return np.dtype(self.label_type)
+
+    def blocks(self, at_once: int | None = None) -> Iterator[NDArray[Any]]:
         """All rows, so many at a time."""
         step = at_once or self.at_once
         for first in range(0, self.rows, step):
@@ -51,10 +63,10 @@ class Rows:
         """Every `step`-th row and column, from the first: a smaller copy by nearest pixels."""
         rows, columns = -(-self.rows // step), -(-self.columns // step)
 
-        def read(first: int, last: int) -> NDArray[np.uint8]:
-            found = np.empty((last - first, columns), np.uint8)
+        def read(first: int, last: int) -> NDArray[Any]:
+            found = np.empty((last - first, columns), self.dtype)
             for row in range(first, last):
                 found[row - first] = self.read(row * step, row * step + 1)[0, ::step]
             return found
 
-        return Rows(rows, columns, read, self.at_once)
+        return Rows(rows, columns, read, self.at_once, self.label_type)

@@ -35,7 +35,7 @@ def write_zarr(path: Path, layer: Layer, rows: Rows) -> None:
             str(level),
             shape=(copy.rows, copy.columns),
             chunks=(_CHUNK, _CHUNK),
-            dtype="uint8",
+            dtype=str(rows.dtype),
             dimension_names=("y", "x"),
         )
         for number, block in enumerate(copy.blocks(_CHUNK)):
@@ -54,11 +54,12 @@ def _about(layer: Layer, steps: list[int]) -> dict[str, Any]:
         "type": "nearest",
     }
     about: dict[str, Any] = {"version": _VERSION, "multiscales": [scales]}
-    if layer.palette is not None:
-        colors = [list(layer.palette[3 * label : 3 * label + 3]) for label in range(len(layer.classes))]
+    if layer.classes:
         about["image-label"] = {
             "version": _VERSION,
-            "colors": [{"label-value": label, "rgba": [*color, 255]} for label, color in enumerate(colors)],
+            "colors": [
+                {"label-value": label, "rgba": [*color, 255]} for label, color in enumerate(layer.colors)
+            ],
             "properties": [{"label-value": label, "class": name} for label, name in enumerate(layer.classes)],
         }
     if layer.notes:

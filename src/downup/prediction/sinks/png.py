@@ -17,14 +17,15 @@ _CHUNK = 1 << 20
 
 
 def write_png(path: Path, layer: Layer, rows: Rows) -> None:
-    """Write one byte a pixel, with the colours of the layer's palette if it has one.
+    """Write one byte a pixel, with the colours of the layer's palette if it has one; or two, which have no palette.
 
     Eight bits whatever the number of classes: some readers give scaled values for fewer.
     """
+    size = rows.dtype.itemsize
     with path.open("wb") as file:
         file.write(_SIGNATURE)
         kind = _GREY if layer.palette is None else _PALETTE
-        _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", rows.columns, rows.rows, 8, kind, 0, 0, 0))
+        _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", rows.columns, rows.rows, 8 * size, kind, 0, 0, 0))
         if layer.palette is not None:
             _write_chunk(file, b"PLTE", layer.palette)
         for note in layer.notes:
@@ -33,8 +34,8 @@ def write_png(path: Path, layer: Layer, rows: Rows) -> None:
         packer = zlib.compressobj(6)
         waiting = b""
         for block in rows.blocks():
-            lines = np.zeros((block.shape[0], block.shape[1] + 1), np.uint8)
-            lines[:, 1:] = block
+            lines = np.zeros((block.shape[0], block.shape[1] * size + 1), np.uint8)
+            lines[:, 1:] = np.ascontiguousarray(block, block.dtype.newbyteorder(">")).view(np.uint8)
             waiting += packer.compress(lines.data)
             if len(waiting) >= _CHUNK:
                 _write_chunk(file, b"IDAT", waiting)

@@ -33,7 +33,7 @@ def write_tiff(path: Path, layer: Layer, rows: Rows, tags: Sequence[Any] = ()) -
     while max(rows.rows, rows.columns) > _TILE * steps[-1]:
         steps.append(2 * steps[-1])
     options: dict[str, Any] = {
-        "dtype": np.uint8,
+        "dtype": rows.dtype,
         "tile": (_TILE, _TILE),
         "compression": "zlib",
         "photometric": "minisblack",
@@ -44,7 +44,7 @@ def write_tiff(path: Path, layer: Layer, rows: Rows, tags: Sequence[Any] = ()) -
     if layer.palette is not None:
         levels = np.frombuffer(layer.palette, np.uint8).reshape(256, 3).T.astype(np.uint16)
         options |= {"photometric": "palette", "colormap": levels * 257}
-    is_big = rows.rows * rows.columns >= _CLASSIC_BYTES
+    is_big = rows.rows * rows.columns * rows.dtype.itemsize >= _CLASSIC_BYTES
     with tifffile.TiffWriter(path, bigtiff=is_big) as file:
         for number, step in enumerate(steps):
             copy = rows.every(step) if number else rows
@@ -65,10 +65,10 @@ def _described(layer: Layer) -> str:
     )
 
 
-def _tiles(rows: Rows) -> Iterator[NDArray[np.uint8]]:
+def _tiles(rows: Rows) -> Iterator[NDArray[Any]]:
     for block in rows.blocks(_TILE):
         for left in range(0, rows.columns, _TILE):
-            tile = np.zeros((_TILE, _TILE), np.uint8)
+            tile = np.zeros((_TILE, _TILE), rows.dtype)
             part = block[:, left : left + _TILE]
             tile[: part.shape[0], : part.shape[1]] = part
             yield tile

@@ -132,9 +132,12 @@ class NpyImage:
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """See `Image.read`."""
+        return to_pixels(self.samples(rows, columns), self._colors, self._channels, self.name)
+
+    def samples(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """The numbers of a window as they stand in the file, [rows, columns, samples]."""
         read = [plane.read(rows, columns) for plane in self._planes]
-        samples = read[0] if len(read) == 1 else np.concatenate(read, axis=2)
-        return to_pixels(samples, self._colors, self._channels, self.name)
+        return read[0] if len(read) == 1 else np.concatenate(read, axis=2)
 
     def read_memory(self, rows: int, columns: int) -> int:
         """See `Image.read_memory`."""

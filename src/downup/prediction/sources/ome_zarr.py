@@ -65,6 +65,10 @@ class ZarrImage:
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """See `Image.read`."""
+        return to_pixels(self.samples(rows, columns), self._colors, self._channels, self.name)
+
+    def samples(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """The numbers of a window as they stand in the file, [rows, columns, samples]."""
         place = tuple({"y": rows, "x": columns, "c": slice(None)}.get(axis, 0) for axis in self._axes)
         try:
             samples = np.asarray(self._array[place], self._dtype)
@@ -77,8 +81,7 @@ class ZarrImage:
         kept = [axis for axis in self._axes if axis in "cyx"]
         if "c" not in kept:
             kept, samples = [*kept, "c"], samples[..., None]
-        samples = samples.transpose([kept.index(axis) for axis in "yxc"])
-        return to_pixels(samples, self._colors, self._channels, self.name)
+        return samples.transpose([kept.index(axis) for axis in "yxc"])
 
     def read_memory(self, rows: int, columns: int) -> int:
         """See `Image.read_memory`: the window's samples, and the chunks that it touches."""
