@@ -75,12 +75,13 @@ def label(model: Path, picture: Path, out: Path, memory: int, watch: Watch) -> N
     """As `downup predict` does."""
     from downup.engine import Session
     from downup.prediction import label_image, open_image, split
-    from downup.prediction.budget import choose_window
+    from downup.prediction.budget import choose_window, memory_now
 
     session = Session(model)
     about = session.about
     image = open_image(picture, about.channels)
-    side = choose_window(session, image, memory=memory)
+    held = memory_now()
+    side = choose_window(session, image, memory=memory, held=held)
     windows = split(image.rows, image.columns, window=side, halo=session.halo, stride=session.stride)
     read = sum(size(part) for part in windows)
 
@@ -96,6 +97,7 @@ def label(model: Path, picture: Path, out: Path, memory: int, watch: Watch) -> N
         channels=about.channels,
         memory=memory,
         window=side,
+        held=held,
         progress=tell,
     )
     seconds, peak = time.monotonic() - start, held_mb("VmHWM")
