@@ -45,14 +45,14 @@ def even(session, size, window):
     return windows_of(session, *size, window)
 
 
-def assert_equal_in_windows(session, seed=0):
-    """Long and short sides, odd ones and multiples of all strides; returns how many windows there were.
+def assert_equal_in_windows(session, seed=0, sizes=None):
+    """Long and short sides, odd ones and multiples of all strides, or `sizes`; returns how many windows there were.
 
     The network takes pictures of one input.
     """
     (shape,) = session.example_shapes(32, 32).values()
     random, windows = np.random.default_rng(seed), 0
-    for rows, columns in sizes_of(session):
+    for rows, columns in sizes or sizes_of(session):
         x = random.standard_normal((1, shape[1], rows, columns)).astype(np.float32)
         parts = closest(session.margins, (rows, columns), session.stride)
         scores = in_windows(session.run, x, parts)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
+import numpy as np
 import onnx_ir as ir
 
 from downup.errors import DownupError
@@ -27,7 +29,7 @@ class Facts:
 
     def __init__(self, model: ir.Model, least: int = 1) -> None:
         """Try sizes that are multiples of `least`, or of the least power of two beyond it that the network takes."""
-        self._opset = model.graph.opset_imports[""]
+        self._model, self._opset = model, model.graph.opset_imports[""]
         self.samples: list[dict[str, Known]] = []
         self.step = least
         for step in (step for step in STEPS if step >= least):
@@ -36,7 +38,7 @@ class Facts:
             if len(found) == len(tried):
                 self.samples, self.step = found, step
                 break
-        self.scales = self._proven_scales(model)
+        self.scales = self._proven_scales()
 
     def shapes(self, value: ir.Value | None) -> list[Shape]:
         """Return the shapes of a value, one for each size tried; none where nothing is known."""
@@ -53,6 +55,17 @@ class Facts:
             for known in self.samples
         }
         return found.pop() if len(found) == 1 else None
+
+    def values(self, value: ir.Value | None) -> list[np.ndarray | None]:
+        """Return the numbers of a value that is computed from sizes, for each size tried; None where it is not."""
+        return [] if value is None else [self._known(value, known).value for known in self.samples]
+
+    def are_always_alike(self, first: ir.Value, second: ir.Value) -> bool:
+        """Say whether two values have the same shape as each other, for pictures of any size."""
+        return all(
+            known is not None and self._known(first, known).shape == self._known(second, known).shape
+            for known in self._every
+        )
 
     def channels(self, value: ir.Value | None) -> int | None:
         """Return the number of channels of a picture [batch, channel, rows, columns], if that is what a value is."""
@@ -85,11 +98,17 @@ class Facts:
                     known[output.name or ""] = found
         return known[name]
 
-    def _proven_scales(self, model: ir.Model) -> dict[str, tuple[int, int]]:
+    @cached_property
+    def _every(self) -> list[dict[str, Known] | None]:
+        """What is known for as many sizes as hold for all; None where the network does not take one."""
+        count = max(4, _PERIOD // self.step)
+        return [_try(self._model, shapes) for shapes in _sizes(self._model, self.step, count)]
+
+    def _proven_scales(self) -> dict[str, tuple[int, int]]:
         """By the name of its output: each resize to a size that is, for every picture, a whole multiple of its input's."""
         candidates = [
             node
-            for node in model.graph
+            for node in self._model.graph
             if node.op_type == "Resize" and operand(node, 3) is not None and self.rank(node.inputs[0]) == 4
         ]
         scales = {
@@ -99,8 +118,7 @@ class Facts:
         }
         if not scales:
             return {}
-        for shapes in _sizes(model, self.step, max(4, _PERIOD // self.step)):
-            known = _try(model, shapes)
+        for known in self._every:
             if known is None:
                 return {}
             for node in candidates:

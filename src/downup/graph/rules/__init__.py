@@ -11,7 +11,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from downup.graph.facts import Facts
-from downup.graph.rules import affine, identities, pools, resizes
+from downup.graph.rules import affine, identities, pools, resizes, unpoolings
 
 __all__ = ["RULES", "Rule"]
 
@@ -21,6 +21,7 @@ Rule = Callable[[ir.Node, Facts], bool]
 RULES: dict[str, Rule] = {
     "drop-identity": identities.drop_identity,
     "join-transposes": identities.join_transposes,
+    "scatter-to-unpool": unpoolings.scatter_to_unpool,
     "state-scales": resizes.state_scales,
     "pad-into-convolution": affine.pad_into_convolution,
     "scale-after": affine.scale_after,

@@ -102,7 +102,8 @@ def _replace_unpool(graph: Graph, unpool: Node, taps_of: dict[Node, Node]) -> No
             return
     # torch counts positions over the plane of the result: in one of another width they would be elsewhere. Without the
     # columns that the pool dropped, which is the default, they are taken to be meant where they were.
-    elif not any(statically_known_true(wanted[1] == width) for width in (columns, columns // size * size)):
+    # That width is asked of the pooled map, since the same quotient may be spelled in another way.
+    elif not any(statically_known_true(wanted[1] == width) for width in (columns, size * _size(pooled)[1])):
         return
     if pool not in taps_of:
         with graph.inserting_before(pool.next):
