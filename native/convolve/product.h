@@ -25,14 +25,14 @@ constexpr int64_t kTile = 4, kBlockVectors = 2, kChunk = 32;
 constexpr int64_t kPanel = 128;
 static_assert(kChunk % kLanes == 0 && kPanel % kChunk == 0);
 
-// Sums of a tile times a block of out channels.
-template <int64_t kVectors>
-using Sums = Lanes[kTile][kVectors];
+// Sums of a tile, or of its first pixels, times a block of out channels.
+template <int64_t kVectors, int64_t kPixels = kTile>
+using Sums = Lanes[kPixels][kVectors];
 
-template <class Change>
+template <int64_t kPixels = kTile, class Change>
 DU_INLINE void each_pixel(Change&& change) {
 #pragma GCC unroll 16
-  for (int64_t r = 0; r < kTile; ++r) change(r);
+  for (int64_t r = 0; r < kPixels; ++r) change(r);
 }
 
 // Floats of a tile of so many inputs, whose layout is [input / kLanes][kTile][kLanes]: the product reads one stream, and each pixel
@@ -93,13 +93,13 @@ struct TapsInPlace {
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 // Sums on their way: those of the panel at hand are the caller's.
-template <int64_t kVectors>
+template <int64_t kVectors, int64_t kPixels = kTile>
 struct Panels {
-  Sums<kVectors> total;  // of the panels before
-  int64_t done = 0;      // inputs
+  Sums<kVectors, kPixels> total;  // of the panels before
+  int64_t done = 0;               // inputs
 
-  DU_INLINE void begin_panel(Sums<kVectors>& sums) {
-    each_pixel([&](int64_t r) DU_STEP {
+  DU_INLINE void begin_panel(Sums<kVectors, kPixels>& sums) {
+    each_pixel<kPixels>([&](int64_t r) DU_STEP {
 #pragma GCC unroll 2
       for (int64_t v = 0; v < kVectors; ++v) {
         total[r][v] = done == kPanel ? sums[r][v] : total[r][v] + sums[r][v];
@@ -107,9 +107,9 @@ struct Panels {
       }
     });
   }
-  DU_INLINE void finish(Sums<kVectors>& sums) const {
+  DU_INLINE void finish(Sums<kVectors, kPixels>& sums) const {
     if (done <= kPanel) return;
-    each_pixel([&](int64_t r) DU_STEP {
+    each_pixel<kPixels>([&](int64_t r) DU_STEP {
 #pragma GCC unroll 2
       for (int64_t v = 0; v < kVectors; ++v) sums[r][v] += total[r][v];
     });
@@ -120,12 +120,12 @@ struct Panels {
 #pragma GCC diagnostic pop
 #endif
 
-template <int64_t kVectors, class Source>
-DU_INLINE void multiply_input(const Source& source, int64_t k, const float* weights, Sums<kVectors>& sums) {
+template <int64_t kVectors, int64_t kPixels, class Source>
+DU_INLINE void multiply_input(const Source& source, int64_t k, const float* weights, Sums<kVectors, kPixels>& sums) {
   Lanes w[kVectors];
 #pragma GCC unroll 2
   for (int64_t v = 0; v < kVectors; ++v) w[v] = load_as<Lanes>(weights + v * kLanes);
-  each_pixel([&](int64_t r) DU_STEP {
+  each_pixel<kPixels>([&](int64_t r) DU_STEP {
     const float x = source.at(r, k);
 #pragma GCC unroll 2
     for (int64_t v = 0; v < kVectors; ++v) sums[r][v] += x * w[v];
@@ -133,10 +133,10 @@ DU_INLINE void multiply_input(const Source& source, int64_t k, const float* weig
 }
 
 // At most a chunk of inputs.
-template <int64_t kVectors, class Source>
-DU_INLINE void multiply_chunk(Source& source, const float* weights, int64_t inputs, Sums<kVectors>& sums) {
+template <int64_t kVectors, int64_t kPixels, class Source>
+DU_INLINE void multiply_chunk(Source& source, const float* weights, int64_t inputs, Sums<kVectors, kPixels>& sums) {
   constexpr int64_t kWidth = kVectors * kLanes;
-  Sums<kVectors> chunk{};
+  Sums<kVectors, kPixels> chunk{};
   for (; inputs >= kLanes; inputs -= kLanes) {
 #pragma GCC unroll 4
     for (int64_t k = 0; k < kLanes; ++k) multiply_input<kVectors>(source, k, weights + k * kWidth, chunk);
@@ -144,15 +144,15 @@ DU_INLINE void multiply_chunk(Source& source, const float* weights, int64_t inpu
     weights += kLanes * kWidth;
   }
   for (int64_t k = 0; k < inputs; ++k) multiply_input<kVectors>(source, k, weights + k * kWidth, chunk);
-  each_pixel([&](int64_t r) DU_STEP {
+  each_pixel<kPixels>([&](int64_t r) DU_STEP {
 #pragma GCC unroll 2
     for (int64_t v = 0; v < kVectors; ++v) sums[r][v] += chunk[r][v];
   });
 }
 
 // Goes on with the next inputs, whose weights are [inputs][kVectors * kLanes]: whole chunks, but for the last of all.
-template <int64_t kVectors, class Source>
-DU_INLINE void multiply(Source source, const float* weights, int64_t inputs, Panels<kVectors>& panels, Sums<kVectors>& sums) {
+template <int64_t kVectors, int64_t kPixels, class Source>
+DU_INLINE void multiply(Source source, const float* weights, int64_t inputs, Panels<kVectors, kPixels>& panels, Sums<kVectors, kPixels>& sums) {
   while (inputs > 0) {
     if (panels.done > 0 && panels.done % kPanel == 0) panels.begin_panel(sums);
     const int64_t count = smaller(inputs, kPanel - panels.done % kPanel);

@@ -109,17 +109,17 @@ struct WinogradJob {
     }
   }
 
-  // products [point][kTile][kVectors * kLanes]
-  template <int64_t kVectors>
+  // products [point][kTile][kVectors * kLanes], of the first kPixels tiles
+  template <int64_t kVectors, int64_t kPixels>
   void multiply_points(const float* inputs, const float* weights, float* products, Ahead<Scheme>& ahead) const {
     const int64_t channels = call.plan->group_in;
     for (int64_t point = 0; point < Scheme::kPoints * Scheme::kPoints; ++point) {
       ahead.before_point();
-      Sums<kVectors> sums{};
-      Panels<kVectors> panels;
+      Sums<kVectors, kPixels> sums{};
+      Panels<kVectors, kPixels> panels;
       multiply<kVectors>(GatheredTile{inputs + Scheme::stored(point) * winograd.point_stride}, weights, channels, panels, sums);
       panels.finish(sums);
-      each_pixel([&](int64_t r) DU_STEP {
+      each_pixel<kPixels>([&](int64_t r) DU_STEP {
 #pragma GCC unroll 2
         for (int64_t v = 0; v < kVectors; ++v) store_as(products + (r * kVectors + v) * kLanes, sums[r][v]);
       });
@@ -143,12 +143,20 @@ struct WinogradJob {
     const ConvolvePlan& plan = *call.plan;
     constexpr int64_t kAll = Scheme::kPoints * Scheme::kPoints;
     ahead.begin_block(outputs, count, channel);
-    multiply_points<kVectors>(inputs, plan.phases[0].weights + channel * plan.group_in * kAll, products, ahead);
+    const float* weights = plan.phases[0].weights + channel * plan.group_in * kAll;
+    // The last group may have few tiles: 16 of them would cost as much as 28.
+    constexpr int64_t kHalf = kTile / 2 + 1, kQuarter = kTile / 4 + 1;
+    if (count > kHalf) {
+      multiply_points<kVectors, kTile>(inputs, weights, products, ahead);
+    } else if (count > kQuarter) {
+      multiply_points<kVectors, kHalf>(inputs, weights, products, ahead);
+    } else {
+      multiply_points<kVectors, kQuarter>(inputs, weights, products, ahead);
+    }
     for (int64_t v = 0; v < kVectors && channel + v * kLanes < plan.group_out; ++v) {
       const Finisher<1> finisher(plan, 0, channel + v * kLanes);
       const Lanes bias = finisher.bias(0);
       for (int64_t r = 0; r < count; ++r) {
-        if (r + 2 < count) finisher.fetch_outputs(outputs[r + 2].to);
         Lanes values[Outputs::kCount][1];
         Scheme::transform_output(products + (r * kVectors + v) * kLanes, kTile * kVectors * kLanes, bias, values);
         finisher.put(values, outputs[r].to, residual.data ? outputs[r].residual : nullptr);

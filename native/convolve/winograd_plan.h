@@ -10,8 +10,9 @@ namespace DU_ISA {
 template <class Scheme>
 struct WinogradPlan {
   static constexpr int64_t kWidth = kBlockVectors * kLanes;
-  // Fewer tiles, or more bytes of weights, are worth reading each weight once: then all tiles are transformed before the products.
-  static constexpr int64_t kFewTiles = 400, kHeavyBytes = 16 << 20;
+  // Fewer tiles, fewer groups for each worker, or more bytes of weights, are worth reading each weight once: then all tiles are transformed
+  // before the products.
+  static constexpr int64_t kFewTiles = 200, kFewGroups = 8, kHeavyBytes = 16 << 20;
   // Transformed inputs that are shared so stay in the last-level cache.
   static constexpr int64_t kSharedBytes = 12 << 20;
   static constexpr int64_t kJobs = 4;
@@ -38,7 +39,7 @@ struct WinogradPlan {
     group_size = Scheme::kStored * Scheme::kStored * point_stride;
     workers = smaller(call.threads, kMostWorkers);
     const int64_t weight_bytes = Scheme::kPoints * Scheme::kPoints * plan.group_in * plan.padded_out * 4;
-    const bool is_shared = tiles < kFewTiles || weight_bytes > kHeavyBytes;
+    const bool is_shared = tiles < kFewTiles || groups < kFewGroups * workers || weight_bytes > kHeavyBytes;
     groups_together = is_shared ? larger(1, smaller(groups, kSharedBytes / (4 * group_size))) : 0;
   }
 

@@ -231,6 +231,22 @@ def test_many_tiles_and_heavy_weights_take_other_ways_to_the_same_bits(isa):
         assert np.array_equal(part[:, :, :-8], out[:, :, : part.shape[2] - 8])
 
 
+@pytest.mark.parametrize("algorithm", ["winograd", "winograd_repeated"])
+def test_however_many_tiles_are_left_for_the_last_group_the_bits_are_the_same(isa, algorithm):
+    random = np.random.default_rng(19)
+    factor = 2 if algorithm == "winograd_repeated" else 1
+    window = Window((3, 3), (1, 1), (1, 1), (0, 0))
+    spec = ConvolutionSpec(33, 20, window, upsample=(factor, factor), algorithm=algorithm)
+    convolution, weight, bias = make(spec, random)
+    x = channels_last(random.standard_normal((1, 33, 4 // factor, 64 // factor)))
+    out = convolution.run(x)
+    assert error_of(out, judge(x, weight, bias, spec)) < 2e-6
+    # The last tile misses nothing but what its last column, which is none, would read.
+    for columns in range(4 // factor, 64 // factor, 4 // factor):
+        part = convolution.run(x[..., :columns])
+        assert np.array_equal(part, out[..., : part.shape[3]])
+
+
 def test_pixels_read_where_they_are_give_the_bits_of_gathered_ones(isa):
     random = np.random.default_rng(11)
     for stride, transposed, channels in (((1, 1), False, 37), ((2, 1), False, 64), ((2, 2), True, 20)):
