@@ -74,7 +74,7 @@ class Watch:
 def label(model: Path, picture: Path, out: Path, memory: int, watch: Watch) -> Numbers:
     """As `downup predict` does."""
     from downup.engine import Session
-    from downup.prediction import label_image, open_image, split
+    from downup.prediction import Settings, label_image, open_image, split
     from downup.prediction.budget import choose_window, memory_now
 
     session = Session(model)
@@ -93,10 +93,7 @@ def label(model: Path, picture: Path, out: Path, memory: int, watch: Watch) -> N
         session,
         picture,
         out,
-        classes=about.classes,
-        channels=about.channels,
-        memory=memory,
-        window=side,
+        Settings(about.classes, about.channels, memory=memory, window=side),
         held=held,
         progress=tell,
     )

@@ -13,7 +13,9 @@ from engine.cuttable import picture
 from engine.summarised import Summarised, settled
 from engine.windowed import closest, even, in_windows
 
-ORDINARY, LONG = 12, 1000
+ORDINARY, LONG = 9, 1000
+# A cubic that spreads one sample, by weights that do not round alike; windows too small for an edge to be reflected.
+FOUND = (25, 41)
 
 
 def assert_equal_in_windows(seed):
@@ -44,7 +46,7 @@ def assert_equal_in_windows(seed):
 
 
 def test_windows_that_know_the_whole_have_its_bits(is_long, tell):
-    found = [assert_equal_in_windows(seed) for seed in range(LONG if is_long else ORDINARY)]
+    found = [assert_equal_in_windows(seed) for seed in (*range(LONG if is_long else ORDINARY), *FOUND)]
     accepted = [item for item in found if item is not None]
     passes, windows = Counter(item[0] for item in accepted), sum(item[1] for item in accepted)
     asked = sum((item[2] for item in accepted), Counter())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downup.data.colors import ClassInfo
-from downup.prediction import label_image
+from downup.prediction import Settings, label_image
 
 CLASSES = [ClassInfo("dark", (0, 0, 0)), ClassInfo("light", (255, 255, 255))]
 PICTURE = np.random.default_rng(4).integers(0, 256, (300, 400, 3), np.uint8)
@@ -34,10 +34,7 @@ def label(out: Path) -> int:
         SlowSession(),  # type: ignore[arg-type]
         PICTURE,
         out,
-        classes=CLASSES,
-        channels="rgb",
-        window=32,
-        resume=True,
+        Settings(CLASSES, "rgb", window=32, resume=True),
     )
     return done.resumed
 

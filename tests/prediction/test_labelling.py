@@ -19,9 +19,10 @@ from PIL import Image
 
 from downup.data.colors import ClassInfo
 from downup.errors import ArgumentError, DataError
-from downup.prediction import label_image, label_picture, open_image, open_labels, verify_labels
+from downup.prediction import label_picture, open_image, open_labels, verify_labels
 from downup.prediction.work import Work, work_path
 from downup.prediction.work_file import WorkFile
+from prediction.calls import label_image
 
 Array = np.ndarray[Any, Any]
 Make = Callable[..., Any]

@@ -13,7 +13,8 @@ from PIL import Image
 
 from downup.data.colors import ClassInfo
 from downup.errors import ArgumentError, DataError
-from downup.prediction import label_folder, label_picture
+from downup.prediction import label_picture
+from prediction.calls import label_folder
 
 Make = Callable[..., Any]
 

@@ -15,10 +15,11 @@ import tifffile
 from downup.data import ClassInfo, NetworkMetadata
 from downup.engine import Session
 from downup.errors import DataError
-from downup.prediction import label_folder, label_image, label_picture, open_image, open_labels, verify_labels
+from downup.prediction import label_picture, open_image, open_labels, verify_labels
 from downup.prediction.cluster import Cluster, Task, Worker
 from downup.prediction.work import work_path
 from graph.builders import Builder
+from prediction.calls import label_folder, label_image
 
 CLASSES = tuple(ClassInfo(name, (shade, shade, shade)) for shade, name in enumerate(("sea", "ice", "land")))
 ABOUT = NetworkMetadata(

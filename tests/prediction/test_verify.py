@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from downup.cli import app
 from downup.data import ClassInfo
 from downup.errors import ArgumentError, DataError
-from downup.prediction import label_image, open_image, open_labels, verify_labels
+from downup.prediction import open_image, open_labels, verify_labels
 from engine.test_labels import network, with_metadata
+from prediction.calls import label_image
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (700, 330, 3)).astype(np.uint8)
 

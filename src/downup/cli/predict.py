@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -122,19 +123,21 @@ def predict(
     A picture that cannot be read is named and left out, the others are labelled, and the exit status is 1.
     """
     keep_memory()
-    from downup.prediction import FORMATS, format_of, label_folder, label_image, parse_bytes
+    from downup.prediction import FORMATS, Settings, format_of, label_folder, label_image, parse_bytes
     from downup.prediction.sources import is_zarr
 
-    options: dict[str, Any] = {
-        "memory": parse_bytes(memory),
-        "window": window,
-        "level": level,
-        "label_type": labels,
-        "probabilities": [name.strip() for name in probabilities.split(",") if name.strip()],
-        "resume": resume,
-    }
     made = labeller_of(network, "predict", device, threads, approximate)
-    options |= {"classes": made.classes, "channels": made.channels, "model": made.file}
+    settings = Settings(
+        made.classes,
+        made.channels,
+        level=level,
+        label_type=labels,
+        probabilities=[name.strip() for name in probabilities.split(",") if name.strip()],
+        memory=parse_bytes(memory),
+        window=window,
+        model=made.file,
+        resume=resume,
+    )
     console = output()
     if cluster is None and workers is not None:
         raise ArgumentError(f"workers is {workers}, but labels are made here; add --cluster local")
@@ -156,10 +159,10 @@ def predict(
     is_file = is_single and format_of(out) is not None and (is_zarr(out) or not out.is_dir())
     try:
         with _machines(cluster, workers, threads, console) as machines, pixels_bar(console) as progress:
-            options["cluster"] = machines
+            settings = replace(settings, cluster=machines)
             if is_file:
                 shown = out.with_name(f"{out.stem}_overlay.jpg") if overlay else None
-                label_image(made.session, pictures[0], out, overlay=shown, progress=progress, **options)
+                label_image(made.session, pictures[0], out, settings, overlay=shown, progress=progress)
                 failed: tuple[tuple[Path, str], ...] = ()
                 count, where = 1, out
             else:
@@ -167,10 +170,10 @@ def predict(
                     made.session,
                     pictures,
                     out,
+                    settings,
                     overlay=overlay,
                     suffix=FORMATS[kind],
                     windows_progress=progress,
-                    **options,
                 )
                 failed, count, where = outcome.failed, len(outcome.done), out
     except KeyboardInterrupt:

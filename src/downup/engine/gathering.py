@@ -18,6 +18,7 @@ import numpy as np
 from downup import kernels
 from downup.engine.labelling import one_picture
 from downup.engine.values import Array
+from downup.errors import DataError
 from downup.graph import Margin, Summary
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # Of a picture whose multiplications are counted; a multiple of what most networks take.
 _SIDE = 256
+# Widenings of windows that a network finds too small.
+_TRIES = 16
 
 
 @dataclass(frozen=True)
@@ -118,10 +121,19 @@ class Gatherer:
         """How windows must lie along rows and columns, for the numbers of this pass."""
         return self._session.reach.level_margins(self._level, self._session.tiles)
 
-    @property
+    @cached_property
     def halo(self) -> int:
         """Pixels that are read on each side of those that a window keeps."""
-        return max(side for margin in self.margins for side in (margin.before, margin.after))
+        halo = max(side for margin in self.margins for side in (margin.before, margin.after))
+        # The smallest windows, in a corner, must be large enough for the network: edges are reflected, perhaps.
+        for more in range(_TRIES):
+            side = -(-max(1, halo + more * self.stride) // self.multiple) * self.multiple
+            try:
+                self.label_memory(side, side)
+            except DataError:
+                continue
+            return halo + more * self.stride
+        return halo
 
     @property
     def stride(self) -> int:
@@ -155,6 +167,8 @@ class Gatherer:
             values = found[summary.source.name or ""][0]
             kept = values[:, _samples(rows, down), _samples(columns, across)]
             count = kept.shape[1] * kept.shape[2]
+            if count == 0:
+                continue  # a map that ends before the picture does may have none on its last pixels
             is_max = summary.kind == "max"
             parts[summary.name] = Part(
                 count, _largest(kept) if is_max else _sums(kept, self._session.threads)
@@ -163,7 +177,8 @@ class Gatherer:
 
     def add(self, total: Mapping[str, Part], parts: Mapping[str, Part]) -> dict[str, Part]:
         """Both together."""
-        return {name: _together(total[name], part) if name in total else part for name, part in parts.items()}
+        both = {name: _together(total[name], part) for name, part in parts.items() if name in total}
+        return {**total, **parts, **both}
 
     def finish(self, total: Mapping[str, Part]) -> dict[str, Array]:
         """The numbers of the whole picture, as the network has them, from the parts of all its windows."""

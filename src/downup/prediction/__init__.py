@@ -5,6 +5,7 @@ from downup.prediction.labelling import Labelled, Progress, label_image
 from downup.prediction.loop import DEFAULT_WINDOW, Outcome, label_folder, label_picture
 from downup.prediction.score import DatasetScores, LabelledPicture, PictureScore, score_dataset
 from downup.prediction.session import Session
+from downup.prediction.settings import Settings
 from downup.prediction.sinks import FORMATS, format_of, write_labels, write_overlay
 from downup.prediction.sources import Found, Image, find_pictures, open_image
 from downup.prediction.verify import Verified, open_labels, verify_labels
@@ -23,6 +24,7 @@ __all__ = [
     "PictureScore",
     "Progress",
     "Session",
+    "Settings",
     "Span",
     "Verified",
     "Window",

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
-from downup import kernels
-from downup.data.colors import ClassInfo, flat_palette
+from downup.data.colors import flat_palette
 from downup.errors import ArgumentError, DataError
-from downup.prediction.budget import DEFAULT_MEMORY, choose_window, memory_now
-from downup.prediction.cluster import Cluster, Task
+from downup.prediction.budget import choose_window, memory_now
+from downup.prediction.cluster import Task
 from downup.prediction.passes import Pass, gather, gather_window
-from downup.prediction.session import Gatherer, Parts, Session
+from downup.prediction.session import Gatherer, Gathering, InWindows, Known, Parts, Session
+from downup.prediction.settings import Settings
 from downup.prediction.sinks import FORMATS, Layer, draw_overlay, format_of, write_layer
-from downup.prediction.sources import Sliceable, geographic_tags, is_zarr, open_image
+from downup.prediction.sources import Image, Sliceable, geographic_tags, is_zarr, open_image
 from downup.prediction.sources.fingerprint import file_sha256
 from downup.prediction.streaming import stream, window_values
 from downup.prediction.windows import Window, windows_of
@@ -26,8 +26,6 @@ from downup.prediction.work import Work, work_path
 
 Progress = Callable[[int, int, str], None]
 """Called with how much is done, of how much, and the name of what was done last."""
-
-LabelType = Literal["uint8", "uint16"]
 
 Kept = TypeVar("Kept")
 
@@ -60,19 +58,10 @@ def label_image(
     session: Session,
     source: str | PathLike[str] | Sliceable,
     out: str | PathLike[str],
+    settings: Settings,
     *,
-    classes: Sequence[ClassInfo],
-    channels: Literal["rgb", "grey"],
-    level: int = 0,
-    label_type: LabelType | None = None,
-    probabilities: Sequence[str] = (),
     overlay: str | PathLike[str] | None = None,
-    memory: int = DEFAULT_MEMORY,
-    window: int | None = None,
-    model: str | PathLike[str] | None = None,
-    resume: bool = False,
     leave_mark: bool = False,
-    cluster: Cluster | None = None,
     held: int | None = None,
     progress: Progress | None = None,
 ) -> Labelled:
@@ -84,133 +73,156 @@ def label_image(
         session: what labels a window.
         source: a file as `open_image` takes it, or anything with a shape and slicing.
         out: a file whose suffix tells the format: .png, .tif, .npy or .zarr.
-        classes: name and colour of each class, as many as `session` knows.
-        channels: what the session wants to see.
-        level: of OME-Zarr, which level to label.
-        label_type: of a label; by default uint8, and uint16 of more than 256 classes.
-        probabilities: classes whose probability is written too, 255 for 1, as `STEM_NAME` beside `out`.
+        settings: how.
         overlay: a JPEG file for the picture with its labels over it; a large one is shown smaller.
-        memory: bytes that the process may hold.
-        window: pixels kept along an axis of a window; by default as many as `memory` allows.
-        model: the file that the session runs: a resumed run must have the same.
-        resume: go on where a run into `out` was stopped, if there was one.
         leave_mark: keep a small `.NAME.downup`, by which a resumed run over many pictures passes this one over.
-        cluster: the machines that label; by default this process does. It needs `model`, an ONNX file, and all files on a
-            disk that the machines share.
-        held: bytes of `memory` that the process held before the session labelled anything; by default what it holds now.
+        held: bytes of memory that the process held before the session labelled anything; by default what it holds now.
         progress: called after each window with (pixels done, pixels, name of the image), in each pass over the picture.
 
     Raises:
-        ArgumentError: an argument is out of its range, or `memory` is too little.
+        ArgumentError: an argument is out of its range, or there is too little memory.
         DataError: the picture cannot be read; `out` cannot be written, or another process writes it; an earlier run
-            was stopped and `resume` is not set, or the picture, the model or a setting is another now.
+            was stopped and is not to be resumed, or the picture, the model or a setting is another now.
     """
     out = Path(out)
     kind = format_of(out)
     if kind is None:
         raise ArgumentError(f"out is {str(out)!r}; end its name in one of {', '.join(FORMATS.values())}")
-    chosen = class_numbers(probabilities, classes)
-    label_type = _label_type(label_type, len(classes))
-    image = open_image(source, channels, memory, level)
+    image = open_image(source, settings.channels, settings.memory, settings.level)
     try:
         if out.is_dir() and not (kind == "zarr" and is_zarr(out)):
             raise IsADirectoryError(errno.EISDIR, "Is a directory", str(out))
         with Work(out) as work:
-            side = window if window is not None else work.window
-            gathering, before = session.gathering, memory_now() if held is None else held
-            in_windows = session if gathering is None else gathering.knowing({})
-            if side is None:
-                # Of probabilities scores and those of all classes, then the chosen ones in their steps to bytes.
-                extra = 8 * len(classes) + 16 * len(chosen) if chosen else 0
-                extra += 4 if label_type == "uint16" else 0
-                whole = None if gathering is None else session
-                side = choose_window(in_windows, image, memory=memory, held=before, extra=extra, whole=whole)
-            windows = windows_of(in_windows, image.rows, image.columns, side)
-            if len(windows) == 1:
-                gathering = None
-            caveat = session.caveat if len(windows) > 1 else ""
-            about = {
-                "model": {"path": str(model), "sha256": file_sha256(Path(model))} if model else {},
-                "picture": image.identity(),
-                "settings": {
-                    "window": side,
-                    "windows": len(windows),
-                    "rows": image.rows,
-                    "columns": image.columns,
-                    "halo": in_windows.halo if len(windows) > 1 else 0,
-                    "stride": in_windows.stride if len(windows) > 1 else 1,
-                    "channels": channels,
-                    "labels": label_type,
-                    "probabilities": list(probabilities),
-                    "instruction_set": kernels.active_isa(),
-                    "caveat": caveat,
-                },
-            }
-            todo = work.start(about, windows, (label_type, *["uint8"] * len(chosen)), resume)
-            paths = labelled_paths(out, probabilities)
-            done = Labelled(
-                out, paths[1:], image.rows, image.columns, len(windows), len(windows) - len(todo), caveat
-            )
-            if work.is_finished:
-                return done
-            if cluster is not None:
-                files = _files(source, model)
-                task = Task(
-                    *files,
-                    work.layers,
-                    windows,
-                    channels,
-                    tuple(chosen),
-                    memory,
-                    cluster.threads,
-                    level,
-                    label_type,
-                )
-            size, count = (image.rows, image.columns), 1
-
-            def run(item: Pass, add: Callable[[int, Parts], None]) -> None:
-                name = f"{image.name}, pass {item.number} of {item.count}"
-                all_windows = range(len(item.windows))
-                tell = _Telling(item.windows, all_windows, name, progress)
-                if cluster is None:
-                    one = partial(gather_window, item.gatherer, size)
-                    stream(image, item.windows, all_windows, one, tell.after(add))
-                    return
-                part = replace(task, layers=(), windows=item.windows, known=item.known, is_gathering=True)
-                cluster.label(part, all_windows, tell.after(add))
-
-            labeller = session
-            if gathering is not None and todo:
-                count += gathering.passes
-                gathering.reserve(*_largest(windows))
-
-                def window_for(gatherer: Gatherer) -> int:
-                    return window or choose_window(gatherer, image, memory=memory, held=before)
-
-                known = gather(gathering, size, window_for, run, work.known, work.learn)
-                labeller = gathering.knowing(known)
-            name = image.name if count == 1 else f"{image.name}, pass {count} of {count}"
-            tell = _Telling(windows, todo, name, progress)
-            if cluster is None:
-                label = partial(window_values, labeller, chosen=chosen, label_type=label_type)
-                stream(image, windows, todo, label, tell.after(work.write))
-            else:
-                task = replace(task, known=None if gathering is None else work.known)
-                cluster.label(task, todo, tell.after(work.note))
-            tags = geographic_tags(image)
-            layers = _layers(classes, probabilities, label_type, (caveat,) if caveat else ())
-            for number, (path, layer) in enumerate(zip(paths, layers, strict=True)):
-                rows = work.rows(number)
-                work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=rows, tags=tags))
-            if overlay is not None:
-                rows, left = work.rows(0), memory - memory_now()
-                work.publish(Path(overlay), lambda path: draw_overlay(path, image, rows, classes, left))
-            work.finish(leave_mark)
+            run = _Run(session, image, settings, work, memory_now() if held is None else held, progress)
+            todo = work.start(run.about(), run.windows, settings.types, settings.resume)
+            paths = labelled_paths(out, settings.probabilities)
+            if not work.is_finished:
+                run.label(todo, source)
+                run.write(kind, paths, None if overlay is None else Path(overlay))
+                work.finish(leave_mark)
     except OSError as error:
         raise _explained(error, image.name, out) from error
     finally:
         image.close()
-    return done
+    count = len(run.windows)
+    return Labelled(out, paths[1:], image.rows, image.columns, count, count - len(todo), run.caveat)
+
+
+class _Run:
+    """The labelling of one picture.
+
+    Attributes:
+        windows: what the picture is cut into.
+        caveat: what is to be said of the labels, or "".
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        image: Image,
+        settings: Settings,
+        work: Work,
+        held: int,
+        progress: Progress | None,
+    ) -> None:
+        self._session, self._image, self._settings, self._work = session, image, settings, work
+        self._held, self._progress = held, progress
+        self._gathering = session.gathering
+        self._in_windows = session if self._gathering is None else self._gathering.knowing({})
+        self._side = settings.window or work.window or self._choose(self._in_windows)
+        self.windows = windows_of(self._in_windows, image.rows, image.columns, self._side)
+        self._is_cut = len(self.windows) > 1
+        if not self._is_cut:
+            self._gathering = None
+        self.caveat = session.caveat if self._is_cut else ""
+
+    def _choose(self, worker: InWindows) -> int:
+        whole = None if self._gathering is None else self._session
+        memory, extra = self._settings.memory, self._settings.pixel_bytes
+        return choose_window(worker, self._image, memory=memory, held=self._held, extra=extra, whole=whole)
+
+    def about(self) -> dict[str, Any]:
+        """What is made from what, as the manifest keeps it."""
+        model = self._settings.model
+        return {
+            "model": {"path": str(model), "sha256": file_sha256(Path(model))} if model else {},
+            "picture": self._image.identity(),
+            "settings": {
+                "window": self._side,
+                "windows": len(self.windows),
+                "rows": self._image.rows,
+                "columns": self._image.columns,
+                "halo": self._in_windows.halo if self._is_cut else 0,
+                "stride": self._in_windows.stride if self._is_cut else 1,
+                **self._settings.lasting(),
+                "caveat": self.caveat,
+            },
+        }
+
+    def label(self, todo: Sequence[int], source: str | PathLike[str] | Sliceable) -> None:
+        """Label windows, here or on a cluster, after what they ask of the whole picture was gathered."""
+        settings, cluster = self._settings, self._settings.cluster
+        task = None
+        if cluster is not None:
+            files = _files(source, settings.model)
+            task = Task(
+                *files,
+                self._work.layers,
+                self.windows,
+                settings.channels,
+                settings.chosen,
+                settings.memory,
+                cluster.threads,
+                settings.level,
+                settings.types[0],
+            )
+        labeller, name = self._session, self._image.name
+        if self._gathering is not None and todo:
+            labeller = self._gathering.knowing(self._gathered(self._gathering, task))
+            count = self._gathering.passes + 1
+            name = f"{name}, pass {count} of {count}"
+        tell = _Telling(self.windows, todo, name, self._progress)
+        if cluster is None or task is None:
+            label = partial(window_values, labeller, chosen=settings.chosen, label_type=settings.types[0])
+            stream(self._image, self.windows, todo, label, tell.after(self._work.write))
+        else:
+            task = replace(task, known=None if self._gathering is None else self._work.known)
+            cluster.label(task, todo, tell.after(self._work.note))
+
+    def _gathered(self, gathering: Gathering, task: Task | None) -> Known:
+        """The passes over the picture before that of the labels."""
+        image, cluster = self._image, self._settings.cluster
+        size = image.rows, image.columns
+        gathering.reserve(*_largest(self.windows))
+
+        def run(item: Pass, add: Callable[[int, Parts], None]) -> None:
+            name = f"{image.name}, pass {item.number} of {item.count}"
+            todo = range(len(item.windows))
+            tell = _Telling(item.windows, todo, name, self._progress)
+            if cluster is None or task is None:
+                one = partial(gather_window, item.gatherer, size)
+                stream(image, item.windows, todo, one, tell.after(add))
+            else:
+                part = replace(task, layers=(), windows=item.windows, known=item.known, is_gathering=True)
+                cluster.label(part, todo, tell.after(add))
+
+        def window_for(gatherer: Gatherer) -> int:
+            memory = self._settings.memory
+            return self._settings.window or choose_window(gatherer, image, memory=memory, held=self._held)
+
+        return gather(gathering, size, window_for, run, self._work.known, self._work.learn)
+
+    def write(self, kind: str, paths: Sequence[Path], overlay: Path | None) -> None:
+        """Make the results, once all windows are labelled."""
+        classes, work, image = self._settings.classes, self._work, self._image
+        tags = geographic_tags(image)
+        layers = _layers(self._settings, (self.caveat,) if self.caveat else ())
+        for number, (path, layer) in enumerate(zip(paths, layers, strict=True)):
+            rows = work.rows(number)
+            work.publish(path, partial(write_layer, kind=kind, layer=layer, rows=rows, tags=tags))
+        if overlay is not None:
+            rows, left = work.rows(0), self._settings.memory - memory_now()
+            work.publish(overlay, lambda path: draw_overlay(path, image, rows, classes, left))
 
 
 def labelled_paths(out: Path, probabilities: Sequence[str]) -> tuple[Path, ...]:
@@ -218,32 +230,9 @@ def labelled_paths(out: Path, probabilities: Sequence[str]) -> tuple[Path, ...]:
     return (out, *(out.with_name(f"{out.stem}_{name}{out.suffix}") for name in probabilities))
 
 
-def class_numbers(names: Sequence[str], classes: Sequence[ClassInfo]) -> list[int]:
-    """The numbers of classes by their names.
-
-    Raises:
-        ArgumentError: there is no class of a name, or one is named twice.
-    """
-    known = [item.name for item in classes]
-    for name in names:
-        if name not in known:
-            raise ArgumentError(f"probabilities names {name!r}; use classes among {', '.join(known)}")
-    if len(set(names)) < len(names):
-        raise ArgumentError(f"probabilities is {', '.join(names)}; name each class once")
-    return [known.index(name) for name in names]
-
-
-def _label_type(wanted: LabelType | None, classes: int) -> LabelType:
-    least: LabelType = "uint8" if classes <= 256 else "uint16"
-    if wanted not in (None, "uint8", "uint16") or (wanted == "uint8" and least == "uint16"):
-        raise ArgumentError(f"labels are wanted as {wanted}, of {classes} classes; use {least}")
-    return wanted or least
-
-
-def _layers(
-    classes: Sequence[ClassInfo], probabilities: Sequence[str], label_type: str, notes: tuple[str, ...]
-) -> list[Layer]:
-    palette = flat_palette(classes) if label_type == "uint8" else None
+def _layers(settings: Settings, notes: tuple[str, ...]) -> list[Layer]:
+    classes, probabilities = settings.classes, settings.probabilities
+    palette = flat_palette(classes) if settings.types[0] == "uint8" else None
     names, colors = (tuple(getattr(item, what) for item in classes) for what in ("name", "color"))
     labels = Layer("labels", palette, names, colors=colors, notes=notes)
     return [labels, *(Layer(f"probability of {name}, 255 for 1", notes=notes) for name in probabilities)]

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from downup.prediction.budget import memory_now
 from downup.prediction.labelling import Progress, label_image, labelled_paths
 from downup.prediction.passes import Pass, gather, gather_window
 from downup.prediction.session import Gathering, Parts, Session
+from downup.prediction.settings import Settings
 from downup.prediction.sinks import labels_path, overlay_path
 from downup.prediction.sources import find_pictures
 from downup.prediction.windows import windows_of
@@ -101,13 +101,12 @@ def label_folder(
     session: Session,
     paths: Iterable[str | os.PathLike[str]],
     out: str | os.PathLike[str],
+    settings: Settings,
     *,
-    classes: Sequence[ClassInfo],
-    channels: Literal["rgb", "grey"],
     overlay: bool = False,
     progress: Progress | None = None,
+    windows_progress: Progress | None = None,
     suffix: str = ".png",
-    **options: Any,
 ) -> Outcome:
     """Label pictures and write, for each, a file of the same stem and size: by default a palette PNG.
 
@@ -118,24 +117,21 @@ def label_folder(
         session: what labels a picture.
         paths: files and folders.
         out: folder for the labels; made if it is not there.
-        classes: name and colour of each class, as many as `session` knows.
-        channels: what the session wants to see.
+        settings: how.
         overlay: also write `STEM_overlay.jpg`, the picture with its labels laid over it.
         progress: called after each picture with (pictures done, pictures, name of the file).
+        windows_progress: the progress of `label_image`.
         suffix: of the files of labels, as in `label_image`.
-        options: `level`, `label_type`, `memory`, `window`, `probabilities`, `model` and `resume`, as in `label_image`;
-            `windows_progress` is its `progress`.
 
     Raises:
-        ArgumentError: `classes` are not as many as the session knows.
+        ArgumentError: the classes are not as many as the session knows.
         DataError: before any work: there are no pictures; two would be written to one file; labels would
             overwrite a picture; `out` cannot be made.
     """
-    check_classes(session, classes)
+    check_classes(session, settings.classes)
     found = find_pictures(paths)
     out = Path(out)
-    names = options.get("probabilities", ())
-    _refuse_collisions(found.pictures, out, suffix, overlay, names)
+    _refuse_collisions(found.pictures, out, suffix, overlay, settings.probabilities)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -143,8 +139,7 @@ def label_folder(
             f"{out}: cannot make this folder ({error.strerror}); choose another for the labels"
         ) from error
     outs = {path: labels_path(out, path, suffix) for path in found.pictures}
-    _refuse_begun(outs.values(), bool(options.get("resume")))
-    windows_progress = options.pop("windows_progress", None)
+    _refuse_begun(outs.values(), settings.resume)
     held = memory_now()
     done: list[Path] = []
     failed = list(found.empty)
@@ -155,13 +150,11 @@ def label_folder(
                 session,
                 path,
                 labels,
-                classes=classes,
-                channels=channels,
+                settings,
                 overlay=overlay_path(out, path) if overlay else None,
                 progress=windows_progress,
                 leave_mark=True,
                 held=held,
-                **options,
             )
             done.append(labels)
         except DownupError as error:

@@ -19,11 +19,11 @@ import tifffile
 from downup.data import ClassInfo, NetworkMetadata
 from downup.engine import Session
 from downup.errors import ArgumentError, DataError
-from downup.prediction import label_image
 from downup.prediction.cluster import Cluster, WindowsError
 from downup.prediction.work import work_path
 from engine.models import model_of
 from engine.random_graphs import Maker
+from prediction.calls import label_image
 from prediction.cluster.workers import MortalWorker, PoisonedWorker, lives
 
 pytest.importorskip("ray")

@@ -123,6 +123,11 @@ def lower_resize(lowering: Lowering, node: ir.Node) -> None:
     """Left to the convolution or the labels after it where these can do it on the way."""
     rows, columns = resize_taps(lowering, node)
     value, out = _picture(lowering, node), node.outputs[0]
+    where = lowering.site(node).get("coordinate_transformation_mode", "half_pixel")
+    if len(lowering.shape(out)) == 4 and value.shape[2:] == (1, 1) and where != "tf_crop_and_resize":
+        # One sample is the same everywhere; weights whose sum is 1 would round to others here and there.
+        lowering.set(out, value.expanded(lowering.shape(out)))
+        return
     factors = repeats(rows), repeats(columns)
     if factors == (1, 1):
         lowering.set(out, lowering.value(node.inputs[0]))
