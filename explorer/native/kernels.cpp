@@ -15,7 +15,7 @@ extern const ResampleKernel resample_kernels[kResampledTypes];
 namespace {
 
 constexpr ElementwiseKernel kNoElementwise{};
-constexpr ReduceKernel kNoReduce{};
+constexpr ReduceKernels kNoReduce{};
 constexpr MatmulKernel kNoMatmul{};
 constexpr LabelKernels kNoLabels{};
 const ConvolveKernels convolve_kernels = {
