@@ -69,7 +69,7 @@ class Windows {
         make("p", "text", "Each label depends on the picture around its pixel. The square is what one label in the middle may depend on; a picture labelled in parts needs as much around each part: its halo."),
         make("div", "plots", make("figure", "plot", this.field), make("div", "scroll", make("table", "", head, ...rows))),
         this.told,
-        make("p", "text", "Why two halos? With the first, a label has read all that it depends on. But the engine computes convolutions in tiles, and how a sample is rounded depends on its place in its tile: its last bits may differ. The last column reads each of these tiles whole, and then not one bit does. It is what downup predict reads."),
+        make("p", "text", "Why two halos? With the first, a label has read all that it depends on. But the engine computes convolutions in tiles, and how a sample is rounded depends on its place in its tile: its last bits may differ. The last column reads each of these tiles whole, and then not one bit does. So reads downup predict; which tiles it computes in, and so a few pixels of this, depends on the processor."),
       ]),
       block("The seam", tiles, [
         make("p", "text", "A little network (two 3 × 3 filters and pools down, bilinear and a 3 × 3 filter up) labels the picture whole, and in tiles with a halo. Where the halo is long enough, no bit differs; make it one pixel short, and the seams appear."),
