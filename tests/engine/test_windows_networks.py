@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from downup import engine
@@ -17,6 +18,8 @@ ALL = [
 ]
 
 
+# torch takes some seconds to export each of them.
+@pytest.mark.timeout(7200)
 def test_all_networks_of_downup_are_equal_in_windows(is_long, tmp_path, tell):
     names = ALL if is_long else ALL[:1]
     windows = 0
