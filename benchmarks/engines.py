@@ -1,6 +1,6 @@
-"""The engines that run a whole network, and how much memory each needs in a process of its own.
+"""The engines that run a whole network, and what each needs of time and memory in a process of its own.
 
-    python benchmarks/engines.py ENGINE NETWORK ROWS COLUMNS THREADS MODEL.onnx     prints megabytes, twice
+    python benchmarks/engines.py ENGINE NETWORK ROWS COLUMNS THREADS MODEL.onnx RUNS     prints seconds and megabytes
 
 torch is loaded only where it is the engine, so that it counts for nobody else.
 """
@@ -8,8 +8,13 @@ torch is loaded only where it is the engine, so that it counts for nobody else.
 from __future__ import annotations
 
 import copy
+import importlib
+import json
+import os
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,16 @@ ENGINES = ("downup", "ONNX Runtime", "OpenVINO", "torch")
 BFLOAT16 = "OpenVINO bfloat16"  # not float32: told, not counted
 EXACT = "downup exact"
 COMPILED = "torch.compile"
+# torch has no file to load.
+LOADERS = ENGINES[:3]
+MODULES = {"downup": "downup.engine", "ONNX Runtime": "onnxruntime", "OpenVINO": "openvino", "torch": "torch"}
+# Keeps every engine that can be kept from them off the instructions of AVX-512. ONNX Runtime has no such switch.
+AVX2_ONLY = {
+    "DOWNUP_ISA": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
 Picture = NDArray[np.float32]
 Run = Callable[[], Any]
 
@@ -71,32 +86,67 @@ def _onnxruntime(path: Path, x: Picture, threads: int, spins: str) -> Run:
     return lambda: session.run(None, {name: x})[0]
 
 
-def peaks_of(engine: str, network: str, rows: int, columns: int, threads: int, path: Path) -> list[float]:
-    """Megabytes that a process comes to which loads the network: when it has run it once, and when a second time."""
-    words = [engine, network, str(rows), str(columns), str(threads), str(path)]
-    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
-    return [float(line) for line in done.stdout.splitlines()[-2:]]
+def alone(
+    engine: str,
+    network: str,
+    path: Path,
+    *,
+    picture: tuple[int, int],
+    threads: int,
+    runs: int = 2,
+    environment: dict[str, str] | None = None,
+) -> dict[str, float]:
+    """What a process comes to that imports the engine, loads the network and runs it so many times.
+
+    Returns:
+        Seconds of the "import", of the "load" (to the first output, less a run) and of the middle "run" after the first;
+        megabytes of "memory" after the first run, and at the end ("memory again").
+    """
+    words = [engine, network, *map(str, picture), str(threads), str(path), str(runs)]
+    done = subprocess.run(
+        [sys.executable, __file__, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **(environment or {})},
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def _run_alone(engine: str, name: str, rows: str, columns: str, threads: str, path: str) -> None:
+def _run_alone(engine: str, name: str, rows: str, columns: str, threads: str, path: str, count: str) -> None:
     network = None
-    if engine.startswith("torch"):
+    if engine == "torch":
         from network_subjects import NETWORKS, enlivened
 
         network = enlivened(NETWORKS[name]())
     x = picture(int(rows), int(columns))
+    begin = time.perf_counter()
+    importlib.import_module(MODULES[engine])
+    imported = time.perf_counter()
     if engine == "ONNX Runtime":
-        call = _onnxruntime(
-            Path(path), x, int(threads), "1"
-        )  # the other would hold the weights a second time
+        # With threads that spin; the other would hold the weights a second time.
+        call = _onnxruntime(Path(path), x, int(threads), "1")
     else:
         (call,) = runs(engine, Path(path), network, x, int(threads))
-    for _ in range(2):
+    seconds, memory = [], []
+    for _ in range(int(count)):
+        start = time.perf_counter()
         call()
-        # Not getrusage: what it calls the peak begins with that of the process which started this one.
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-        print(int(line.split()[1]) / 1024)
+        seconds.append(time.perf_counter() - start)
+        memory.append(_peak_megabytes())
+        if len(memory) == 1:
+            first = time.perf_counter() - imported
+    run = statistics.median(seconds[1:])
+    found = {"import": imported - begin, "load": first - run, "run": run}
+    print(json.dumps(found | {"memory": memory[0], "memory again": memory[-1]}))
+
+
+def _peak_megabytes() -> float:
+    # Not getrusage: what it calls the peak begins with that of the process which started this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engines import BFLOAT16, COMPILED, ENGINES, EXACT
+from engines import BFLOAT16, COMPILED, ENGINES, EXACT, LOADERS
 from measure import geometric_mean
-from network_subjects import Case, Numbers, cases
+from network_subjects import ODD, Case, Numbers, cases
 
 INTRODUCTION = """# Networks, side by side
 
@@ -27,6 +27,20 @@ How to read it:
 ERRORS = """Relative (L2) to float64. *exact* is `precision="exact"`: no Winograd.
 With un-pooling, rounding can move a position, whoever rounds: then the error is of another order. So SegNet's pools are held
 to the positions that float64 takes.
+"""
+
+
+ODDITIES = """Time for a pixel over that of the same network at 512x512, or with the widths 32 to 512, on as many threads.
+*Odd* is the U-Net with widths 33, 65, 129, 257 and 513: a channel more than whole vectors hold.
+"""
+
+LIMITS = """Kept from AVX-512: downup by `DOWNUP_ISA`, OpenVINO by `ONEDNN_MAX_CPU_ISA`, torch by that and
+`ATEN_CPU_CAPABILITY`. ONNX Runtime cannot be kept from it, and was not. Milliseconds; each engine in processes of its
+own, in turns.
+"""
+
+LOADS = """Milliseconds from the file to the first output, less those of a run, in a new process that has imported the
+engine. What that import takes, with NumPy there already, stands apart. *Together* has both.
 """
 
 
@@ -58,6 +72,12 @@ def report(rows: dict[str, Numbers], notes: list[str]) -> str:
             for case, n in had["compiled"]
         ]
         lines += ["Against `torch.compile`:", "", *table(head, body)]
+    if odd := _odd(rows):
+        lines += ["## Odd sizes and channels", "", *ODDITIES.splitlines(), "", *odd]
+    if had["avx2"]:
+        lines += ["## AVX2", "", *LIMITS.splitlines(), "", *_limited(had["avx2"])]
+    if had["load"]:
+        lines += ["## Loading", "", *LOADS.splitlines(), "", *_loads(had["load"])]
     if had["memory"]:
         lines += [
             "## Memory",
@@ -82,7 +102,7 @@ def report(rows: dict[str, Numbers], notes: list[str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-KINDS = ("time", "compiled", "memory", "error")
+KINDS = ("time", "compiled", "avx2", "load", "memory", "error")
 
 
 def _name(case: Case) -> list[str]:
@@ -91,6 +111,53 @@ def _name(case: Case) -> list[str]:
 
 def _ms(numbers: Numbers, *engines: str) -> list[str]:
     return [f"{numbers[engine]:.0f} ± {numbers[f'{engine} ±']:.0%}" for engine in engines]
+
+
+def _odd(rows: dict[str, Numbers]) -> list[str]:
+    """What odd sizes and channels cost a pixel, where the even ones were measured too."""
+    body = []
+    for case in cases():
+        even = Case("time", ODD.get(case.network, case.network), 512, 512, case.threads)
+        is_odd = case.kind == "time" and (case.network in ODD or (case.rows, case.columns) == (387, 509))
+        if is_odd and {str(case), str(even)} <= set(rows):
+            pixels = 512 * 512 / (case.rows * case.columns)
+            costs = [pixels * rows[str(case)][e] / rows[str(even)][e] for e in ENGINES]
+            body.append([*_name(case), *(f"{cost:.2f}" for cost in costs)])
+    return table(["network", "picture", "threads", *ENGINES], body) if body else []
+
+
+def _limited(had: list[tuple[Case, Numbers]]) -> list[str]:
+    head = ["network", "picture", "threads", *ENGINES, *(f"of {engine}" for engine in ENGINES[1:])]
+    return table(
+        head,
+        [
+            [*_name(case), *_ms(n, *ENGINES), *(f"{n['downup'] / n[engine]:.2f}" for engine in ENGINES[1:])]
+            for case, n in had
+        ],
+    )
+
+
+def _loads(had: list[tuple[Case, Numbers]]) -> list[str]:
+    head = [
+        "network",
+        *LOADERS,
+        "of ONNX Runtime",
+        *(f"import {engine}" for engine in LOADERS),
+        "together, of ONNX Runtime",
+    ]
+    body = []
+    for case, n in had:
+        both = {engine: n[engine] + n[f"{engine} import"] for engine in LOADERS}
+        body.append(
+            [
+                case.network,
+                *_ms(n, *LOADERS),
+                f"{n['downup'] / n['ONNX Runtime']:.2f}",
+                *(f"{n[f'{engine} import']:.0f}" for engine in LOADERS),
+                f"{both['downup'] / both['ONNX Runtime']:.2f}",
+            ]
+        )
+    return table(head, body)
 
 
 def _times(had: list[tuple[Case, Numbers]]) -> list[str]:

@@ -30,7 +30,7 @@ import torch
 
 import held_positions
 from downup.networks import export_onnx
-from engines import BFLOAT16, COMPILED, ENGINES, EXACT, peaks_of, picture, runs
+from engines import AVX2_ONLY, BFLOAT16, COMPILED, ENGINES, EXACT, LOADERS, alone, picture, runs
 from measure import copy_of, in_turns, machine
 from network_page import report
 from network_subjects import NETWORKS, UNPOOLING, Case, Numbers, cases, enlivened
@@ -40,6 +40,8 @@ ROUNDS = 7
 REST_SECONDS = 0.05
 # What the rounds of one case may take together; there are at least two.
 CASE_SECONDS = 10.0
+# Processes of each engine: to load a network, and to run it without AVX-512.
+LOADS, LIMITED = 5, 3
 
 
 class Bench:
@@ -57,12 +59,8 @@ class Bench:
     def measure(self, case: Case) -> Numbers:
         """Milliseconds, megabytes or relative error, by engine."""
         network, path = self._parts(case.network)
-        if case.kind == "memory":
-            size = (case.rows, case.columns, case.threads)
-            found = {}
-            for engine in ENGINES:
-                found[engine], found[f"{engine} again"] = peaks_of(engine, case.network, *size, path)
-            return found
+        if case.kind in ("memory", "load", "avx2"):
+            return measured_alone(case, path)
         x = picture(case.rows, case.columns)
         torch.set_num_threads(case.threads)
         if case.kind == "error":
@@ -80,6 +78,34 @@ class Bench:
         return timed(
             (engine, call) for engine in engines for call in runs(engine, path, network, x, case.threads)
         )
+
+
+def measured_alone(case: Case, path: Path) -> Numbers:
+    """Megabytes or milliseconds of each engine in processes of its own, the engines in turns."""
+    run = partial(
+        alone, network=case.network, path=path, picture=(case.rows, case.columns), threads=case.threads
+    )
+    if case.kind == "memory":
+        return {
+            f"{engine}{key}": numbers[f"memory{key}"]
+            for engine in ENGINES
+            for numbers in [run(engine)]
+            for key in ("", " again")
+        }
+    is_load = case.kind == "load"
+    engines = LOADERS if is_load else ENGINES
+    environment = {} if is_load else AVX2_ONLY
+    rounds = [
+        {engine: run(engine, runs=3 if is_load else 4, environment=environment) for engine in engines}
+        for _ in range(LOADS if is_load else LIMITED)
+    ]
+    found: Numbers = {}
+    for engine in engines:
+        ms = [1e3 * numbers[engine]["load" if is_load else "run"] for numbers in rounds]
+        found[engine] = statistics.median(ms)
+        found[f"{engine} ±"] = (max(ms) - min(ms)) / 2 / found[engine]
+        found[f"{engine} import"] = 1e3 * statistics.median(numbers[engine]["import"] for numbers in rounds)
+    return found
 
 
 def timed(calls: Iterable[tuple[str, Callable[[], Any]]]) -> Numbers:
