@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "dispatch.h"
+#include "threads.h"
 
 namespace downup {
 namespace {
@@ -54,4 +55,18 @@ extern "C" int32_t du_matmul(const du_view* left, const du_view* right, const du
   kernel.run(call, scratch, threads);
   free(scratch);
   return DU_OK;
+}
+
+extern "C" int64_t du_multiply_adds(int64_t rounds, int64_t threads) {
+  constexpr int64_t kMost = int64_t{1} << 32, kPieces = 16;
+  if (!check_threads(threads)) return -1;
+  if (rounds < 1 || rounds > kMost) {
+    set_error(DU_BAD_ARGUMENT, "rounds is %lld; use 1 to %lld", static_cast<long long>(rounds), static_cast<long long>(kMost));
+    return -1;
+  }
+  const MatmulKernel& kernel = active_kernels().matmul;
+  // In pieces, so that all threads end together.
+  const int64_t piece = (rounds + kPieces - 1) / kPieces;
+  parallel_for(threads * kPieces, 1, threads, [&](int64_t begin, int64_t end) { kernel.multiply_add((end - begin) * piece); });
+  return threads * kPieces * piece * kernel.round_size;
 }

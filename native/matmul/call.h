@@ -17,6 +17,9 @@ struct MatmulKernel {
   // Bytes that each thread needs; `run` is lent memory for as many panels as there are panels in the call.
   int64_t (*scratch_bytes)(const MatmulCall& call);
   void (*run)(const MatmulCall& call, void* scratch, int64_t threads);
+  // Of each round of `multiply_add`, which does nothing else and keeps nothing.
+  int64_t round_size;
+  void (*multiply_add)(int64_t rounds);
 };
 
 }  // namespace downup

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx
 import pytest
@@ -31,6 +33,10 @@ def test_inspect_lists_the_steps_and_their_times(file):
     assert "1x3x32x48" in done.output
     assert "multiply-adds" in done.output
     assert "share" in done.output
+    assert "least ms" in done.output
+    assert re.search(
+        r"ms on 1 threads, \d+% of what they allow: [\d,]+ billion multiply-adds a second", done.output
+    )
     # Four pixels back for one phase of the doubling, three ahead for the other.
     reach = "at most 8 x 8 pixels; a sample for every 1 x 1, the first centred on -1/2, -1/2; shifts with the picture "
     reach += "by multiples of 2 x 2"

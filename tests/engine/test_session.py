@@ -201,3 +201,12 @@ def test_padding_that_the_size_decides_is_found_anew_for_each_size():
         np.testing.assert_allclose(
             session.run(picture), run_peer(model, {"x": picture})["y"], rtol=1e-4, atol=1e-4
         )
+
+
+def test_times_are_taken_in_the_memory_that_runs_use(monkeypatch):
+    model, x = small_network()
+    session = session_of(model)
+    expected = session.run(x)
+    monkeypatch.setattr("downup.engine.memory.new_block", None)
+    assert len(session.times(x)) == len(session.steps(x))
+    np.testing.assert_array_equal(session.run(x), expected)

@@ -84,3 +84,19 @@ def test_wrong_arguments_are_refused_by_name():
     ):
         with pytest.raises(ArgumentError, match=message):
             kernels.check(code())
+
+
+@pytest.mark.parametrize("isa", kernels.available_isas())
+def test_multiply_adds_are_counted_for_each_thread(isa):
+    kernels.select_isa(isa)
+    one = lib.du_multiply_adds(1600, 1)
+    assert one > 1600
+    assert lib.du_multiply_adds(3200, 3) == 6 * one
+    kernels.select_isa(kernels.available_isas()[0])
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 2**32 + 1])
+def test_rounds_out_of_range_are_refused(rounds):
+    assert lib.du_multiply_adds(rounds, 1) == -1
+    with pytest.raises(ArgumentError, match=f"rounds is {rounds}; use 1 to 4294967296"):
+        kernels.check(lib.du_last_code())

@@ -12,7 +12,10 @@ from downup.cli.console import keep_memory, output, say, table
 from downup.cli.size import picture_of
 
 if TYPE_CHECKING:
-    from downup.engine import Session
+    from downup.engine import Ceilings, Session
+
+# The fastest of so many: whatever else the machine does only makes a step slower.
+_RUNS = 5
 
 
 def inspect(
@@ -24,33 +27,42 @@ def inspect(
         Literal["fast", "exact"], typer.Option(help="fast, or exact: without Winograd.")
     ] = "fast",
 ) -> None:
-    """Show what the engine does for a picture, step by step."""
+    """Show what the engine does for a picture, step by step, and how near each step comes to what is possible."""
     from downup import engine
 
     session = engine.Session(model, threads, precision=precision)
     inputs = picture_of(session, size)
     steps = session.steps(inputs)
-    times = [0.0] * len(steps)
+    times, least = [0.0] * len(steps), [0.0] * len(steps)
     if time:
         keep_memory()
         session.run(inputs)
-        times = [min(pair) * 1000 for pair in zip(*(session.times(inputs) for _ in range(3)), strict=True)]
-    timed = ["ms", "share"] if time else []
+        ceilings = engine.measure_ceilings(session.threads)
+        times = [
+            min(runs) * 1000 for runs in zip(*(session.times(inputs) for _ in range(_RUNS)), strict=True)
+        ]
+        least = [ceilings.seconds(step.algorithm, step.multiply_adds, step.bytes) * 1000 for step in steps]
+    timed = ["ms", "share", "least ms", "of that"] if time else []
     made = table(
         f"Steps of {model}", "step", "reads", "writes", "how", "M multiply-adds", "MB", *timed, text_columns=4
     )
-    for step, ms in zip(steps, times, strict=True):
+    for step, ms, bound in zip(steps, times, least, strict=True):
         shapes = [
             ", ".join("x".join(map(str, shape)) for shape in group) for group in (step.reads, step.writes)
         ]
-        shown = [f"{ms:.2f}", f"{ms / max(sum(times), 1e-9):.1%}"] if time else []
+        shown = [
+            f"{ms:.2f}",
+            f"{ms / max(sum(times), 1e-9):.1%}",
+            f"{bound:.2f}",
+            f"{bound / max(ms, 1e-9):.0%}",
+        ]
         made.add_row(
             step.operators,
             *shapes,
             step.algorithm,
             f"{step.multiply_adds / 1e6:,.1f}",
             f"{step.bytes / 1e6:,.1f}",
-            *shown,
+            *shown[: len(timed)],
         )
     console = output()
     console.print(made)
@@ -59,8 +71,20 @@ def inspect(
     summary = (
         f"{len(steps)} steps, {total / 1e9:,.2f} billion multiply-adds, {memory / 1e6:,.1f} MB of memory"
     )
-    say(console, summary + (f", {sum(times):,.1f} ms" if time else ""))
+    say(console, summary)
+    if time:
+        say(console, _reached(sum(times), sum(least), ceilings))
     say(console, "Reach: " + _reach(session).removeprefix(f"{model}: "))
+
+
+def _reached(ms: float, least_ms: float, ceilings: Ceilings) -> str:
+    """What the machine allows, and how near all steps together come to it."""
+    return (
+        f"{ms:,.1f} ms on {ceilings.threads} threads, {least_ms / max(ms, 1e-9):.0%} of what they allow: "
+        f"{ceilings.multiply_adds / 1e9:,.0f} billion multiply-adds a second in registers, copies at "
+        f"{ceilings.bytes / 1e9:,.0f} GB/s. Least ms: the longer of a step's products (Winograd's are fewer than its "
+        f"multiply-adds) and its reading and writing; what lies in a cache may be faster"
+    )
 
 
 def _reach(session: Session) -> str:

@@ -76,15 +76,11 @@ class Plan:
         )
         return self.block_size + max(arrays, default=0)
 
-    def timed(self, inputs: Mapping[str, Array], clock: Callable[[], float]) -> list[float]:
+    def timed(self, inputs: Mapping[str, Array], blocks: Blocks, clock: Callable[[], float]) -> list[float]:
         """Seconds of each step in one run."""
-        run = Run(self, Block(new_block(self.block_size)))
-        run.prepare(inputs)
-        times = [clock()]
-        for call in run.calls:
-            kernels.check(call())
-            times.append(clock())
-        return [after - before for before, after in pairwise(times)]
+        with blocks.lend(self.block_size) as block:
+            times: list[float] = block.bound(self, Run).timed(inputs, clock)
+            return times
 
 
 class Run:
@@ -101,7 +97,7 @@ class Run:
             if value.buffer.home == "output":
                 self._moving.setdefault(value.buffer, [])
         self._inputs = {name: self.array(value) for name, value in plan.inputs.items()}
-        self.calls: list[Call] = [step.bind(self, plan.threads) for step in plan.steps]
+        self._calls: list[Call] = [step.bind(self, plan.threads) for step in plan.steps]
 
     # ------------------------------------------------------------ what steps ask for
 
@@ -154,7 +150,7 @@ class Run:
 
     def _compute(self, inputs: Mapping[str, Array]) -> None:
         self.prepare(inputs)
-        for call in self.calls:
+        for call in self._calls:
             code = call()
             if code:
                 kernels.check(code)
@@ -168,6 +164,16 @@ class Run:
             found[name] = self.array(value).copy() if memory is None else array_of(value, memory)
         self._results.clear()
         return found
+
+    def timed(self, inputs: Mapping[str, Array], clock: Callable[[], float]) -> list[float]:
+        """Seconds of each step."""
+        self.prepare(inputs)
+        times = [clock()]
+        for call in self._calls:
+            kernels.check(call())
+            times.append(clock())
+        self._results.clear()
+        return [after - before for before, after in pairwise(times)]
 
 
 def make_plan(

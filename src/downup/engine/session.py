@@ -182,7 +182,7 @@ class Session:
     def times(self, x: Array | Mapping[str, Array]) -> list[float]:
         """Seconds that each step takes, in the order of `steps`, in one run."""
         inputs = self._arrays(x, "nchw")
-        return self._plan(inputs).timed(inputs, perf_counter)
+        return self._plan(inputs).timed(inputs, self._blocks, perf_counter)
 
     def memory(self, x: Array | Mapping[str, Array]) -> int:
         """Bytes of the block that a run on inputs of such shapes works in; weights and outputs are not among them."""
