@@ -38,7 +38,7 @@ Precision = Literal["fast", "exact"]
 
 # What these rules spare other engines costs nothing here: a convolution takes a nearest upsampling before it and an
 # activation after it along, in fewer multiplications than the rewritten network has.
-_DONE_BY_KERNELS = frozenset({"nearest-convolution", "pool-before-activation"})
+DONE_BY_KERNELS = frozenset({"nearest-convolution", "pool-before-activation"})
 
 # Of the sizes used last: windows of a picture have nine, first, middle and last ones along both axes.
 _MOST_PLANS = 12
@@ -461,7 +461,7 @@ def _is_picture(x: object) -> bool:
 
 def _rewritten(model: ir.Model, source: str = "") -> ir.Model:
     try:
-        graph.rewrite(model, [rule for rule in graph.RULES if rule not in _DONE_BY_KERNELS])
+        graph.rewrite(model, [rule for rule in graph.RULES if rule not in DONE_BY_KERNELS])
     except DataError as error:
         raise DataError(f"{source}{error}") from error
     return model
