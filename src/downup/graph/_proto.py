@@ -6,12 +6,14 @@ All is checked here, on the protocol buffer, before anything is computed or allo
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -56,7 +58,7 @@ def read_proto(path: Path, content: bytes | None = None) -> tuple[onnx.ModelProt
         raise DataError(f"{path}: is a folder; give an ONNX file")
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes() if content is None else content)
+        model.ParseFromString(_content_of(path) if content is None else content)
     except DecodeError:
         raise DataError(f"{path}: is not an ONNX file, or is cut off; export or copy it again") from None
     if not model.HasField("graph"):
@@ -69,6 +71,17 @@ def read_proto(path: Path, content: bytes | None = None) -> tuple[onnx.ModelProt
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
     return model, bool(outside)
+
+
+def _content_of(path: Path) -> bytes | memoryview:
+    """The bytes of a file, in an array: NumPy asks for huge pages, which are cleared in half the time."""
+    with path.open("rb") as file:
+        array = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+        count = file.readinto(array)
+        # Of a file that grows meanwhile, or whose size the system does not tell.
+        rest = file.read()
+    content = memoryview(array)[:count]
+    return bytes(content) + rest if rest else content
 
 
 def check_proto(model: onnx.ModelProto, path: Path) -> None:
