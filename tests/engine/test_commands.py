@@ -15,6 +15,7 @@ from downup.data import ClassInfo
 from downup.networks import NetworkConfig, build
 from downup.training.export import write_model
 from engine.models import model_of
+from engine.random_graphs import Maker
 from engine.test_labels import network
 
 RUNNER = CliRunner()
@@ -51,7 +52,12 @@ def test_inspect_tells_how_windows_must_lie(file):
     assert "behind what they keep" in said
 
 
-def test_inspect_shows_the_exact_algorithms(file):
+def test_inspect_shows_the_exact_algorithms(tmp_path):
+    make = Maker(4)
+    make.shapes["x"] = (1, 3, 32, 32)
+    y = make.convolution(make.convolution("x", channels=16, kernel=(3, 3)), channels=16, kernel=(3, 3))
+    file = str(tmp_path / "model.onnx")
+    onnx.save(model_of(make.nodes, {"x": np.zeros((1, 3, 32, 32), np.float32)}, [y], make.weights), file)
     shown = {}
     for precision in ("fast", "exact"):
         done = RUNNER.invoke(app, ["inspect", file, "--size", "32x32", "--precision", precision])
