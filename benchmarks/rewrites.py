@@ -23,16 +23,20 @@ import torch
 from downup import graph
 from downup.engine import Session
 from downup.engine.session import DONE_BY_KERNELS
-from downup.networks import MODELS, NetworkConfig, allowed_pairs, build, export_onnx
+from downup.networks import MODELS, NetworkConfig, build, export_onnx
 from network_page import table
 from network_subjects import FIVE, NETWORKS, enlivened
 
 SIDE = 512
+# Those that the older exporter understands too.
+PLAIN = ("U-Net nearest", "U-Net transposed", "dilated FCN-ResNet50")
 
 PAGE = """# What rewriting finds, and saves
 
-Written by `python benchmarks/rewrites.py`: `downup.graph.rewrite` on the networks of the benchmark, and on all of downup's
-own with an eighth of their channels, as they are exported. Exporters have taken batch norms into convolutions by then.
+Written by `python benchmarks/rewrites.py`: `downup.graph.rewrite` on the networks of the benchmark, and on each of downup's
+own with an eighth of their channels, as downup exports them: torch's exporter has taken batch norms into convolutions by
+then, so there is little left to find. *As traced* is the same network from torch's older exporter without folding, as it
+comes from exporters that leave that to others.
 
 ## The rules
 
@@ -61,16 +65,32 @@ class Cost:
 
 
 def networks() -> Iterator[tuple[str, torch.nn.Module]]:
-    """Those of the benchmark, and downup's own with every way up."""
+    """Those of the benchmark, and downup's own."""
     for name in FIVE:
         yield name, NETWORKS[name]()
     for model in MODELS:
-        default = NetworkConfig(model=model, classes=21)
-        for up in sorted(
-            {up for down, up in allowed_pairs(model, default.encoder_name) if down == default.down}
-        ):
-            config = NetworkConfig(model=model, classes=21, up=up, width=0.125)
-            yield f"{model}, {up}", build(config)
+        yield model, build(NetworkConfig(model=model, classes=21, width=0.125))
+
+
+def exports(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Each of them as a file, and those of plain torch modules once more as they are traced."""
+    path, example = folder / "network.onnx", torch.zeros(2, 3, 64, 64)
+    for name, network in networks():
+        export_onnx(enlivened(network), example, path)
+        yield name, path
+        if name in PLAIN:
+            torch.onnx.export(
+                network,
+                (example,),
+                path,
+                dynamo=False,
+                training=torch.onnx.TrainingMode.PRESERVE,
+                do_constant_folding=False,
+                opset_version=17,
+                input_names=["pictures"],
+                dynamic_axes={"pictures": {0: "n", 2: "rows", 3: "columns"}},
+            )
+            yield f"{name}, as traced", path
 
 
 def cost_of(path: Path) -> Cost:
@@ -126,14 +146,11 @@ def main() -> None:
     counts: dict[str, Counter[str]] = {}
     saved = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (name, network) in enumerate(networks()):
-            path = Path(folder) / f"{number}.onnx"
-            export_onnx(enlivened(network), torch.zeros(2, 3, 64, 64), path)
+        for name, path in exports(Path(folder)):
             counts[name] = found = Counter(change.rule for change in graph.rewrite(graph.read(path)))
             lines = [saved_line(name, *row) for row in savings(path, found)]
             saved += [line for line in lines if line is not None]
             print(name, dict(found), flush=True)
-            path.unlink()
     used = [rule for rule in graph.RULES if any(found[rule] for found in counts.values())]
     found_lines = [[name, *(str(found[rule] or "") for rule in used)] for name, found in counts.items()]
     text = PAGE.format(
