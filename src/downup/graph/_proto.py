@@ -76,12 +76,11 @@ def read_proto(path: Path, content: bytes | None = None) -> tuple[onnx.ModelProt
 def _content_of(path: Path) -> bytes | memoryview:
     """The bytes of a file, in an array: NumPy asks for huge pages, which are cleared in half the time."""
     with path.open("rb") as file:
-        array = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        count = file.readinto(array)
+        content = np.empty(os.fstat(file.fileno()).st_size, np.uint8).data
+        count = file.readinto(content)
         # Of a file that grows meanwhile, or whose size the system does not tell.
         rest = file.read()
-    content = memoryview(array)[:count]
-    return bytes(content) + rest if rest else content
+    return bytes(content[:count]) + rest if rest else content[:count]
 
 
 def check_proto(model: onnx.ModelProto, path: Path) -> None:
