@@ -123,7 +123,11 @@ void multiply_add(int64_t rounds) {
   // The sums stay near 1: other numbers may be slower.
   const Lanes factor = Lanes{} + 0.999f, term = Lanes{} + 0.001f;
   Lanes sums[kSums];
-  for (Lanes& sum : sums) sum = Lanes{} + 1;
+  // Each is a number of its own for all that the compiler knows: of twelve equal ones it would compute one.
+  for (Lanes& sum : sums) {
+    sum = Lanes{} + 1;
+    asm volatile("" : "+m"(sum));
+  }
   for (int64_t k = 0; k < rounds; ++k) {
 #pragma GCC unroll 12
     for (int64_t i = 0; i < kSums; ++i) sums[i] = sums[i] * factor + term;
