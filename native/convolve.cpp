@@ -15,7 +15,7 @@ namespace {
 // With these bounds no count of phases, taps or samples overflows.
 constexpr int64_t kMostChannels = INT32_MAX, kMostSpread = 1024;
 
-constexpr const char* kAlgorithmNames[kAlgorithms] = {"auto", "direct", "winograd", "winograd_repeated", "depthwise", "grouped"};
+constexpr const char* kAlgorithmNames[kAlgorithms] = {"auto", "direct", "winograd", "winograd_repeated", "depthwise", "grouped", "direct_bfloat16"};
 
 bool check_number(int64_t value, const char* name, int64_t lowest, int64_t highest) {
   if (value >= lowest && value <= highest) return true;
@@ -49,7 +49,7 @@ bool check_axes(const du_convolution_spec& spec) {
 
 bool check_spec(const du_convolution_spec* spec) {
   if (!spec) return !set_error(DU_BAD_ARGUMENT, "spec is NULL");
-  if (!check_groups(*spec) || !check_axes(*spec) || !check_number(spec->precision, "precision", DU_FAST, DU_EXACT) ||
+  if (!check_groups(*spec) || !check_axes(*spec) || !check_number(spec->precision, "precision", DU_FAST, DU_BFLOAT16_PRODUCTS) ||
       !check_number(spec->algorithm, "algorithm", DU_AUTO, kAlgorithms - 1) ||
       !check_number(spec->activation.kind, "the kind of activation", DU_IDENTITY, DU_ABS)) {
     return false;
@@ -156,7 +156,7 @@ extern "C" du_convolution* du_convolution_new(const du_convolution_spec* spec, c
     return nullptr;
   }
   const ConvolveKernels& kernels = active_kernels().convolve;
-  const int32_t algorithm = choose_algorithm(*spec, kernels.lanes);
+  const int32_t algorithm = choose_algorithm(*spec, kernels);
   if (algorithm < 0) return nullptr;
   du_convolution* convolution = new (std::nothrow) du_convolution{};
   if (convolution) {

@@ -25,6 +25,9 @@ namespace downup {
 #ifdef DU_HAS_X86
 DU_KERNELS_OF(avx512)
 DU_KERNELS_OF(avx2)
+namespace avx512bf16 {
+extern const ConvolveKernels convolve_kernels;
+}
 #endif
 DU_KERNELS_OF(plain)
 
@@ -36,6 +39,7 @@ bool runs_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
 }
+bool runs_avx512bf16() { return runs_avx512() && __builtin_cpu_supports("avx512bf16"); }
 bool runs_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); }
 #endif
 
@@ -44,13 +48,15 @@ struct Build {
   bool (*runs)();
 };
 
-#define DU_BUILD(isa)                                                                                             \
+#define DU_BUILD_WITH(isa, convolve)                                                                                     \
   {#isa,                    isa::select_kernels, isa::rearrange_kernels, isa::resample_kernels, isa::elementwise_kernel, \
-   isa::reduce_kernels, isa::matmul_kernel,  isa::label_kernels,    isa::convolve_kernels}
+   isa::reduce_kernels, isa::matmul_kernel,  isa::label_kernels,    convolve::convolve_kernels}
+#define DU_BUILD(isa) DU_BUILD_WITH(isa, isa)
 
-// Best first.
+// Best first; of one name, the first that runs. All of avx512 but its convolutions is the same with products in bfloat16 and without.
 constexpr Build kBuilds[] = {
 #ifdef DU_HAS_X86
+    {DU_BUILD_WITH(avx512, avx512bf16), runs_avx512bf16},
     {DU_BUILD(avx512), runs_avx512},
     {DU_BUILD(avx2), runs_avx2},
 #endif
@@ -79,7 +85,7 @@ extern "C" int32_t du_interface_version(void) { return 7; }
 extern "C" const char* du_isa_name(int32_t index) {
   if (index < 0) return nullptr;
   for (const Build& build : kBuilds) {
-    if (build.runs() && index-- == 0) return build.kernels.isa;
+    if (find(build.kernels.isa) == &build.kernels && index-- == 0) return build.kernels.isa;
   }
   return nullptr;
 }

@@ -214,15 +214,18 @@ int32_t du_resample_argmax(const du_view* in, const du_view* out, const du_taps*
 /* convolve: a convolution with learned weights, prepared once, then run on any size. A sample's bits depend on its own inputs, the
  * spec and the instruction set in use when it was prepared: not on sizes, threads or how its channels are cut into parts. */
 
-enum { DU_FAST = 0, DU_EXACT = 1 }; /* may the sums be rearranged for speed (Winograd), at some ten times the rounding error? */
-enum { DU_AUTO = 0, DU_DIRECT, DU_WINOGRAD, DU_WINOGRAD_REPEATED, DU_DEPTHWISE, DU_GROUPED };
+/* DU_FAST: sums may be rearranged (Winograd), at up to three times the rounding error. DU_EXACT: they may not. DU_BFLOAT16_PRODUCTS: as
+ * DU_FAST, and where that takes less time inputs and weights are rounded to bfloat16 before they are multiplied, and summed in float32; on
+ * a processor without instructions for it, that is DU_FAST. */
+enum { DU_FAST = 0, DU_EXACT = 1, DU_BFLOAT16_PRODUCTS = 2 };
+enum { DU_AUTO = 0, DU_DIRECT, DU_WINOGRAD, DU_WINOGRAD_REPEATED, DU_DEPTHWISE, DU_GROUPED, DU_DIRECT_BFLOAT16 };
 typedef struct du_convolution_spec {
   int64_t in_channels, out_channels, groups;
   du_window window; /* ceil_mode and adaptive must be 0 */
   int64_t output_padding[2]; /* of a transposed convolution: rows and columns more, below its stride or dilation; else 0 */
   int64_t upsample[2]; /* nearest upsampling by whole factors in front of the window; 1, 1: none */
   int32_t transposed;
-  int32_t precision; /* DU_FAST or DU_EXACT */
+  int32_t precision; /* DU_FAST, DU_EXACT or DU_BFLOAT16_PRODUCTS */
   int32_t algorithm; /* DU_AUTO, or one of the others where it fits the rest */
   du_activation activation;
 } du_convolution_spec;
@@ -241,7 +244,7 @@ int32_t du_convolution_out_size(const du_convolution* convolution, const int64_t
 int64_t du_convolution_scratch_bytes(const du_convolution* convolution, int64_t batch, int64_t in_rows, int64_t in_columns,
                                      int64_t threads);
 
-/* The name of what was chosen: "direct", "winograd", "winograd_repeated", "depthwise" or "grouped". */
+/* The name of what was chosen: "direct", "winograd", "winograd_repeated", "depthwise", "grouped" or "direct_bfloat16". */
 const char* du_convolution_algorithm(const du_convolution* convolution);
 
 /* steps [2] of each: outputs repeat bit by bit, out_step further on, where the inputs repeat in_step further on. Winograd works on tiles

@@ -17,9 +17,9 @@ from downup.kernels import FLOAT32, ffi, lib
 from fuzz_cases import LIMITS, STORED_AS, Array, Block, FaultError, Maker, shown
 
 CHANNELS = (1, 1, 2, 3, 4, 5, 8, 15, 16, 17, 21, 32, 33, 48, 64)
-# Rounding of a Winograd convolution, as a share of the largest output.
+# Rounding of a convolution by its algorithm, as a share of the largest output; of others, that of Winograd.
+ERRORS = {"direct": 1e-5, "direct_bfloat16": 1e-2}
 WINOGRAD_ERROR = 1e-4
-DIRECT_ERROR = 1e-5
 MOST_PRODUCTS = 3_000_000
 
 
@@ -127,7 +127,7 @@ def _spec(make: Maker) -> dict[str, Any]:
         "output_padding": [make.random.randint(0, n) for n in most],
         "upsample": upsample,
         "transposed": int(transposed),
-        "precision": choose((lib.DU_FAST, lib.DU_EXACT)),
+        "precision": choose((lib.DU_FAST, lib.DU_EXACT, lib.DU_BFLOAT16_PRODUCTS)),
         "algorithm": lib.DU_AUTO,
         "activation": make.random.randint(lib.DU_IDENTITY, lib.DU_TANH),
     }
@@ -311,7 +311,7 @@ def _compare(call: Convolving, handle: Any, packed: list[Block]) -> None:
         expected = packed[-1].array()
         if error is None:
             algorithm = ffi.string(lib.du_convolution_algorithm(handle)).decode()
-            share = DIRECT_ERROR if algorithm == "direct" else WINOGRAD_ERROR
+            share = ERRORS.get(algorithm, WINOGRAD_ERROR)
             error = share * (1 + float(np.abs(expected).max()) + 10 * math.sqrt(call.weight[0].size))
         is_near = np.abs(found - expected) <= error
         if not is_near.all():

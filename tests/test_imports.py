@@ -25,7 +25,7 @@ FLOORS = (
     ("taps", "catalog"),
     ("kernels",),
     ("geometry",),
-    ("errors", "files"),
+    ("errors", "files", "precision"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WITH_TORCH = {"ops", "nn", "networks", "training", "keras"}

@@ -70,7 +70,7 @@ bool tap_offset(const du_convolution_spec& spec, int axis, int64_t phase, int64_
 
 // In choose.cpp. The algorithm for a checked spec: what it asks for, or the cheapest by a count of operations; -1 with an error where
 // what it asks for does not fit. Sizes have no say, so that a sample has the same bits in every picture.
-int32_t choose_algorithm(const du_convolution_spec& spec, int64_t lanes);
+int32_t choose_algorithm(const du_convolution_spec& spec, const ConvolveKernels& kernels);
 
 // In prepare.cpp. Weights and bias as the algorithm wants them; false where there is no memory.
 bool pack(du_convolution& convolution, const ConvolveKernels& kernels, const float* weight, const float* bias);

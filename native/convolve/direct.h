@@ -13,6 +13,7 @@
 namespace downup {
 namespace DU_ISA {
 
+template <class Numbers>
 struct DirectPlan {
   static constexpr int64_t kMostTiles = 16;
   // Gathered inputs of a job: they leave half of a second-level cache to the weights.
@@ -40,7 +41,7 @@ struct DirectPlan {
     for (int i = 0; i < 2; ++i) grid[i] = (call.out_size[i] + plan.out_step[i] - 1) / plan.out_step[i];
     pixels = call.batch * grid[0] * grid[1];
     const int64_t tiles = (pixels + kTile - 1) / kTile, inputs = plan.most_taps * plan.group_in;
-    tile_size = tile_floats(inputs);
+    tile_size = tile_floats(slots_of(inputs));
     line_size = (inputs + 2 * kLanes - 1) / kLanes * kLanes;
     workers = smaller(call.threads, kMostWorkers);
     blocks = (plan.padded_out + kBlockVectors * kLanes - 1) / (kBlockVectors * kLanes);
@@ -50,9 +51,9 @@ struct DirectPlan {
     tiles_of_job = larger(1, smaller(tiles_of_job, tiles * plan.groups / wanted));
     tile_jobs = (tiles + tiles_of_job - 1) / tiles_of_job;
     column_jobs = larger(1, smaller(columns, wanted / larger(1, tile_jobs * plan.groups)));
-    is_in_place = plan.group_in <= kMostInPlace && has_whole_chunks(call);
+    is_in_place = Numbers::kReadsInPlace && plan.group_in <= kMostInPlace && has_whole_chunks(call);
     for (int64_t p = 0; p < plan.phase_count; ++p) is_in_place = is_in_place && is_inside(call, plan.phases[p]);
-    has_offsets = !is_in_place && plan.group_in < kLanes && call.part_count == 1 && inputs <= kMostOffsets;
+    has_offsets = Numbers::kReadsInPlace && !is_in_place && plan.group_in < kLanes && call.part_count == 1 && inputs <= kMostOffsets;
     bool rows_follow = true, images_follow = true;
     for (int64_t p = 0; p < call.part_count; ++p) {
       const Part part(call.parts[p]);
@@ -62,6 +63,9 @@ struct DirectPlan {
     }
     run_length = !rows_follow ? grid[1] : images_follow ? pixels : grid[0] * grid[1];
   }
+
+  // Floats that so many inputs of a pixel take in a tile, and so many of a channel's weights.
+  static int64_t slots_of(int64_t inputs) { return (inputs + Numbers::kInputs - 1) / Numbers::kInputs; }
 
   // Whether a phase has one tap, which every output finds inside the image.
   bool is_inside(const ConvolveCall& call, const Phase& phase) const {
@@ -89,7 +93,7 @@ struct DirectPlan {
 // The inputs of a phase, as floats from the pixel that the outputs of a tile are counted from.
 struct PhaseOffsets {
   int64_t lowest[2], highest[2];  // taps
-  int64_t floats[DirectPlan::kMostOffsets];
+  int64_t floats[DirectPlan<Float32>::kMostOffsets];
 
   void find(const Phase& phase, const Part& part, int64_t group, int64_t group_in) {
     for (int64_t k = 0; k < phase.tap_count; ++k) {
@@ -112,13 +116,14 @@ struct TilePlaces {
   const float* residual[kTile];
 };
 
+template <class Numbers>
 struct DirectJob {
   const ConvolveCall& call;
-  const DirectPlan& direct;
+  const DirectPlan<Numbers>& direct;
   const Part* parts;
   const Pixels out, residual;
 
-  DirectJob(const ConvolveCall& c, const DirectPlan& d, const Part* p)
+  DirectJob(const ConvolveCall& c, const DirectPlan<Numbers>& d, const Part* p)
       : call(c), direct(d), parts(p), out(c.out), residual(c.residual) {}
 
   // The pixels of a tile; behind the last one, that one again.
@@ -164,46 +169,47 @@ struct DirectJob {
   }
 
   template <int64_t kVectors>
-  void multiply_windows(const Pixel& pixel, const PhaseOffsets& offsets, int64_t inputs, const float* weights, Panels<kVectors>& panels,
-                        Sums<kVectors>& sums) const {
+  void multiply_windows(const Pixel& pixel, const PhaseOffsets& offsets, int64_t inputs, const float* weights, Sums<kVectors>& sums) const {
     const ConvolvePlan& plan = *call.plan;
+    Panels<kVectors> panels;
     const Part& part = parts[0];
     const int64_t step = plan.in_step[1] * part.column_stride;
     const float* first = part.data + pixel.n * part.batch_stride + pixel.y * plan.in_step[0] * part.row_stride + pixel.x * step;
     multiply<kVectors>(TapsInPlace(first, step, offsets.floats), weights, inputs, panels, sums);
+    panels.finish(sums);
   }
 
   template <int64_t kVectors>
-  void multiply_pixels(const Pixel& pixel, const Tap& tap, int64_t group, const float* weights, Panels<kVectors>& panels, Sums<kVectors>& sums) const {
+  void multiply_pixels(const Pixel& pixel, const Tap& tap, int64_t group, const float* weights, Sums<kVectors>& sums) const {
     const ConvolvePlan& plan = *call.plan;
+    Panels<kVectors> panels;
     const int64_t y = pixel.y * plan.in_step[0] + tap.row, x = pixel.x * plan.in_step[1] + tap.column;
     each_run(call, parts, group, pixel.n, y, x, [&](const Part& part, int64_t done, const float* from, int64_t count) DU_STEP {
       const PixelsInPlace pixels(from, plan.in_step[1] * part.column_stride);
       multiply<kVectors>(pixels, weights + done * kVectors * kLanes, count, panels, sums);
     });
+    panels.finish(sums);
   }
 
   template <int64_t kVectors>
   void multiply_block(const Phase& phase, int64_t group, int64_t channel, const float* weights, const float* tiles, int64_t tile_count,
                       const TilePlaces* places, const PhaseOffsets& offsets) const {
     const Finisher<kVectors> finisher(*call.plan, group, channel);
-    const int64_t inputs = phase.tap_count * call.plan->group_in;
+    const int64_t slots = direct.slots_of(phase.tap_count * call.plan->group_in);
     for (int64_t t = 0; t < tile_count; ++t) {
       finisher.fetch_outputs(places[t].to);
       Sums<kVectors> sums;
-      Panels<kVectors> panels;
       each_pixel([&](int64_t r) DU_STEP {
 #pragma GCC unroll 2
         for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = finisher.bias(v);
       });
       if (places[t].in_place && direct.has_offsets) {
-        multiply_windows<kVectors>(*places[t].in_place, offsets, inputs, weights, panels, sums);
+        multiply_windows<kVectors>(*places[t].in_place, offsets, phase.tap_count * call.plan->group_in, weights, sums);
       } else if (places[t].in_place) {
-        multiply_pixels<kVectors>(*places[t].in_place, phase.taps[0], group, weights, panels, sums);
+        multiply_pixels<kVectors>(*places[t].in_place, phase.taps[0], group, weights, sums);
       } else {
-        multiply<kVectors>(GatheredTile{tiles + t * direct.tile_size}, weights, inputs, panels, sums);
+        Numbers::template multiply<kVectors>(tiles + t * direct.tile_size, weights, slots, sums);
       }
-      panels.finish(sums);
       finisher.put(sums, places[t].to, residual.data ? places[t].residual : nullptr);
     }
   }
@@ -211,8 +217,8 @@ struct DirectJob {
   // Tiles [first, last) of a group, phases and blocks [column, end).
   void run(int64_t group, int64_t first, int64_t last, int64_t column, int64_t end, float* memory) const {
     const ConvolvePlan& plan = *call.plan;
-    Pixel pixels[DirectPlan::kMostTiles][kTile];
-    TilePlaces places[DirectPlan::kMostTiles];
+    Pixel pixels[DirectPlan<Numbers>::kMostTiles][kTile];
+    TilePlaces places[DirectPlan<Numbers>::kMostTiles];
     for (int64_t t = first; t < last; ++t) {
       place(t, pixels[t - first]);
       places[t - first].in_place = is_in_place(t) ? pixels[t - first] : nullptr;
@@ -221,9 +227,9 @@ struct DirectJob {
     bool has_gathered = false;
     for (; column < end; ++column) {
       const Phase& phase = plan.phases[column / direct.blocks];
-      const int64_t block = column % direct.blocks, inputs = phase.tap_count * plan.group_in;
+      const int64_t block = column % direct.blocks, slots = direct.slots_of(phase.tap_count * plan.group_in);
       if (!has_gathered || block == 0) {
-        const Gatherer gatherer{call, parts, phase, group, memory + direct.tiles_of_job * direct.tile_size};
+        const Gatherer<Numbers> gatherer{call, parts, phase, group, memory + direct.tiles_of_job * direct.tile_size};
         const bool is_same = has_gathered && phase.is_shared;
         if (direct.has_offsets) offsets.find(phase, parts[0], group, plan.group_in);
         for (int64_t t = first; t < last; ++t) {
@@ -235,7 +241,7 @@ struct DirectJob {
       }
       constexpr int64_t kWidth = kBlockVectors * kLanes;
       const int64_t channel = block * kWidth;
-      const float* weights = phase.weights + (group * plan.padded_out + channel) * inputs;
+      const float* weights = phase.weights + (group * plan.padded_out + channel) * slots;
       if (plan.padded_out - channel >= kWidth) {
         multiply_block<kBlockVectors>(phase, group, channel, weights, memory, last - first, places, offsets);
       } else {
@@ -245,16 +251,18 @@ struct DirectJob {
   }
 };
 
-inline int64_t direct_scratch_bytes(const ConvolveCall& call) {
-  const DirectPlan direct(call);
+template <class Numbers>
+int64_t direct_scratch_bytes(const ConvolveCall& call) {
+  const DirectPlan<Numbers> direct(call);
   return direct.workers * direct.worker_floats() * 4;
 }
 
-inline void run_direct(const ConvolveCall& call, char* scratch) {
-  const DirectPlan direct(call);
+template <class Numbers>
+void run_direct(const ConvolveCall& call, char* scratch) {
+  const DirectPlan<Numbers> direct(call);
   const Parts parts(call);
   float* memory = reinterpret_cast<float*>(scratch);
-  const DirectJob job(call, direct, parts.items);
+  const DirectJob<Numbers> job(call, direct, parts.items);
   const int64_t tiles = (direct.pixels + kTile - 1) / kTile;
   run_jobs(call.plan->groups * direct.tile_jobs * direct.column_jobs, direct.workers, [&](int64_t worker, int64_t i) {
     const int64_t share = i % direct.column_jobs, block = i / direct.column_jobs % direct.tile_jobs;

@@ -68,6 +68,7 @@ DU_INLINE void each_run(const ConvolveCall& call, const Part* parts, int64_t gro
   }
 }
 
+template <class Numbers>
 struct Gatherer {
   const ConvolveCall& call;
   const Part* parts;
@@ -91,16 +92,16 @@ struct Gatherer {
 
   void gather_even(const Pixel* pixels, float* tile) const {
     for (int64_t r = 0; r < kTile; ++r) {
-      float* to = tile + r * kLanes;
+      int64_t input = 0;
       const int64_t top = pixels[r].y * plan().in_step[0], left = pixels[r].x * plan().in_step[1];
       for (int64_t k = 0; k < phase.tap_count; ++k) {
         const int64_t y = top + phase.taps[k].row, x = left + phase.taps[k].column;
         if (is_inside(y, x)) {
           each_run(call, parts, group, pixels[r].n, y, x, [&](const Part&, int64_t, const float* from, int64_t count) DU_STEP {
-            for (int64_t c = 0; c < count; c += kLanes, to += kTile * kLanes) store_as(to, load_as<Lanes>(from + c));
+            for (int64_t c = 0; c < count; c += kLanes, input += kLanes) Numbers::put(tile, r, input, load_as<Lanes>(from + c));
           });
         } else {
-          for (int64_t c = 0; c < plan().group_in; c += kLanes, to += kTile * kLanes) store_as(to, Lanes{});
+          for (int64_t c = 0; c < plan().group_in; c += kLanes, input += kLanes) Numbers::put(tile, r, input, Lanes{});
         }
       }
     }
@@ -138,9 +139,9 @@ struct Gatherer {
     const int64_t inputs = phase.tap_count * plan().group_in;
     for (int64_t r = 0; r < kTile; ++r) {
       fill_line(pixels[r], with_runs);
-      // What lies behind the last input is never multiplied.
-      float* to = tile + r * kLanes;
-      for (int64_t k = 0; k < inputs; k += kLanes, to += kTile * kLanes) store_as(to, load_as<Lanes>(line + k));
+      // What lies behind the last input is never multiplied, but may be the other of a pair.
+      if (Numbers::kInputs > 1) store_as(line + inputs, Lanes{});
+      for (int64_t k = 0; k < inputs; k += kLanes) Numbers::put(tile, r, k, load_as<Lanes>(line + k));
     }
   }
 

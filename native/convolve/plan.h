@@ -20,7 +20,7 @@ struct Phase {
   int64_t first[2];
   int64_t tap_count;
   const Tap* taps;       // [tap_count]
-  const float* weights;  // as the algorithm packs them
+  const float* weights;  // as the algorithm packs them; or pairs of bfloat16, each in the place of a float
   bool is_shared;        // taps are those of the phase before
 };
 
@@ -59,13 +59,13 @@ struct ConvolveKernel {
 };
 
 // In the order of the DU_ names: DU_AUTO is none.
-enum { kAlgorithms = DU_GROUPED + 1 };
+enum { kAlgorithms = DU_DIRECT_BFLOAT16 + 1 };
 
 // Out channels come in blocks of one or two vectors, the last of a group in one vector where that holds them.
 struct ConvolveKernels {
   int64_t lanes;          // floats of a vector
   int64_t block_vectors;  // vectors of a block
-  ConvolveKernel algorithms[kAlgorithms];
+  ConvolveKernel algorithms[kAlgorithms];  // of NULL: one that this processor has no instructions for
 };
 
 }  // namespace downup

@@ -67,27 +67,53 @@ struct PhaseWeights {
   }
 };
 
-// [group][block of out channels][tap][in channel][lane of the block]
+// The nearest bfloat16, ties to even; NaN stays a NaN.
+uint16_t round_to_bfloat16(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  if (value != value) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+// Weights of a block of out channels: [input][lane of the block], or in bfloat16 [pair of inputs][lane of the block][2].
+struct Block {
+  float* data;
+  int64_t width;
+  bool is_bfloat16;
+
+  static int64_t rows(int64_t inputs, bool is_bfloat16) { return is_bfloat16 ? inputs / 2 + inputs % 2 : inputs; }
+  void put(int64_t input, int64_t lane, float weight) const {
+    if (is_bfloat16) {
+      const uint16_t rounded = round_to_bfloat16(weight);
+      memcpy(reinterpret_cast<char*>(data + input / 2 * width + lane) + 2 * (input % 2), &rounded, sizeof rounded);
+    } else {
+      data[input * width + lane] = weight;
+    }
+  }
+};
+
+// [group][block of out channels][tap][in channel], each as `Block` says
 bool pack_direct(du_convolution& convolution, const ConvolveKernels& kernels, const Weights& weights) {
   ConvolvePlan& plan = convolution.plan;
   const int64_t lanes = kernels.lanes, width = kernels.block_vectors * lanes;
+  const bool is_bfloat16 = convolution.algorithm == DU_DIRECT_BFLOAT16;
   const PhaseWeights one(convolution);
   if (!one.sums) return false;
   Phase* phases = const_cast<Phase*>(plan.phases);
   for (int64_t p = 0; p < plan.phase_count; ++p) {
     Phase& phase = phases[p];
-    const int64_t columns = one.begin(phase), inputs = phase.tap_count * plan.group_in;
+    const int64_t columns = one.begin(phase), rows = Block::rows(phase.tap_count * plan.group_in, is_bfloat16);
     int64_t count;
-    if (__builtin_mul_overflow(inputs, plan.groups * plan.padded_out, &count)) return false;
+    if (__builtin_mul_overflow(rows, plan.groups * plan.padded_out, &count)) return false;
     float* packed = convolution.memory.take<float>(count);
     if (!packed) return false;
     for (int64_t group = 0; group < plan.groups; ++group) {
       for (int64_t out = 0; out < plan.group_out; ++out) {
         const int64_t channel = out / width * width, block_width = plan.padded_out - channel < width ? lanes : width;
-        float* to = packed + (group * plan.padded_out + channel) * inputs + out % width;
+        const Block block{packed + (group * plan.padded_out + channel) * rows, block_width, is_bfloat16};
         for (int64_t in = 0; in < plan.group_in; ++in) {
           one.find(weights.at(group, out, in), phase.tap_count, columns);
-          for (int64_t tap = 0; tap < phase.tap_count; ++tap) to[(tap * plan.group_in + in) * block_width] = static_cast<float>(one.sums[tap]);
+          for (int64_t tap = 0; tap < phase.tap_count; ++tap) block.put(tap * plan.group_in + in, out % width, static_cast<float>(one.sums[tap]));
         }
       }
     }

@@ -167,5 +167,21 @@ DU_INLINE void multiply(Source source, const float* weights, int64_t inputs, Pan
   }
 }
 
+// What the direct convolution asks of the numbers that it multiplies: here floats, as they are.
+struct Float32 {
+  static constexpr int64_t kInputs = 1;  // in the four bytes of a float
+  static constexpr bool kReadsInPlace = true;
+
+  // A vector of inputs of pixel r, from the given one on, into a gathered tile.
+  static DU_INLINE void put(float* tile, int64_t r, int64_t input, const Lanes& values) { store_as(tile + input * kTile + r * kLanes, values); }
+
+  template <int64_t kVectors>
+  static DU_INLINE void multiply(const float* tile, const float* weights, int64_t inputs, Sums<kVectors>& sums) {
+    Panels<kVectors> panels;
+    downup::DU_ISA::multiply<kVectors>(GatheredTile{tile}, weights, inputs, panels, sums);
+    panels.finish(sums);
+  }
+};
+
 }  // namespace DU_ISA
 }  // namespace downup

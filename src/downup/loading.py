@@ -22,7 +22,8 @@ def load(
         source: an ONNX file of any framework; the folder of a training run; or a torch module.
         example: of a torch module, a tensor [batch, channels, height, width] that it takes, each size at least 2.
         threads: how many threads a run may use; None for all that this process may run on.
-        precision: "fast", or "exact" for convolutions that multiply every weight with its sample, and take longer.
+        precision: "fast"; "exact" for convolutions that multiply every weight with its sample, and take longer; or
+            "bfloat16" for products in bfloat16 where the processor is faster at them: see `downup.engine.Session`.
 
     Raises:
         ArgumentError: `source` is a module without an example, or something else altogether.

@@ -67,7 +67,9 @@ def test_inspect_shows_the_exact_algorithms(tmp_path):
     assert "winograd" not in shown["exact"]
     done = RUNNER.invoke(app, ["inspect", file, "--precision", "best"])
     assert done.exit_code == 2
-    assert "'best' is not one of 'fast', 'exact'" in " ".join(done.output.replace("│", " ").split())
+    assert "'best' is not one of 'fast', 'exact', 'bfloat16'" in " ".join(
+        done.output.replace("│", " ").split()
+    )
 
 
 def test_inspect_tells_what_keeps_a_network_from_being_shifted(tmp_path):

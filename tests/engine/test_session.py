@@ -133,7 +133,7 @@ def test_the_exact_precision_multiplies_every_weight_with_its_sample():
     assert {step.algorithm for step in exact.steps(x)} == {"direct", "max pool"}
     (answer,) = run_exactly(model, {"x": x}).values()
     assert relative_error(exact.run(x), answer) < 5e-7
-    with pytest.raises(ArgumentError, match="precision is 'best'; use 'fast' or 'exact'"):
+    with pytest.raises(ArgumentError, match="precision is 'best'; use 'fast' or 'exact' or 'bfloat16'"):
         engine.Session(prepared, precision="best")
 
 

@@ -499,7 +499,7 @@ SPEC = ConvolutionSpec(4, 6, WINDOW)
         ),
         ({"activation": Activation("prelu")}, "activation has no slopes"),
         ({"activation": Activation("mish")}, "activation is 'mish'; use one of identity, relu"),
-        ({"precision": "half"}, "precision is 'half'; use one of fast, exact"),
+        ({"precision": "half"}, "precision is 'half'; use one of fast, exact, bfloat16"),
         ({"algorithm": "fft"}, "algorithm is 'fft'; use one of auto"),
         ({"algorithm": "winograd", "groups": 2}, "algorithm 2 is only for 3x3 windows at stride 1"),
         ({"algorithm": "depthwise"}, "algorithm 4 is only for as many groups as channels in and out"),

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from downup.cli.console import keep_memory, output, say, table
+from downup.cli.precision import PrecisionOption
 from downup.cli.size import picture_of
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ def bench(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Network, of any framework.")],
     size: Annotated[str, typer.Option(metavar="HxW", help="Rows and columns of the picture.")] = "512x512",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all")] = None,
-    precision: Annotated[
-        Literal["fast", "exact"], typer.Option(help="fast, or exact: without Winograd.")
-    ] = "fast",
+    precision: PrecisionOption = "fast",
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each engine, taking turns.")] = 10,
 ) -> None:
     """Time a network on the engine and on those installed beside it: ONNX Runtime, OpenVINO and torch.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from downup.cli.console import keep_memory, output, say, table
+from downup.cli.precision import PrecisionOption
 from downup.cli.size import picture_of
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ def inspect(
     size: Annotated[str, typer.Option(metavar="HxW", help="Rows and columns of the picture.")] = "512x512",
     time: Annotated[bool, typer.Option("--time", help="Run it, and tell the time of each step.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all")] = None,
-    precision: Annotated[
-        Literal["fast", "exact"], typer.Option(help="fast, or exact: without Winograd.")
-    ] = "fast",
+    precision: PrecisionOption = "fast",
 ) -> None:
     """Show what the engine does for a picture, step by step, and how near each step comes to what is possible."""
     from downup import engine

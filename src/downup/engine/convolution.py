@@ -18,6 +18,7 @@ from downup.graph.shapes import Window
 from downup.kernels import Window as NativeWindow
 from downup.kernels.convolve import ACTIVATIONS, Convolution, ConvolutionSpec
 from downup.kernels.convolve import Activation as KernelActivation
+from downup.precision import Precision
 
 
 def prepare(
@@ -25,7 +26,7 @@ def prepare(
     bias: Array | None,
     window: Window,
     *,
-    precision: str,
+    precision: Precision,
     groups: int = 1,
     is_transposed: bool = False,
     upsample: tuple[int, int] = (1, 1),
@@ -34,7 +35,7 @@ def prepare(
     """Pack the weights of a convolution, once for all plans and threads.
 
     weight: [out, in / groups, rows, columns], transposed [in, out / groups, rows, columns].
-    precision: "fast", or "exact" to rule out what rearranges sums.
+    precision: see `downup.engine.Session`.
     upsample: whole factors of a nearest upsampling in front of the window.
     """
     first, second = weight.shape[0], weight.shape[1] * groups

@@ -29,12 +29,12 @@ from downup.engine.weights import ModelFile, Weights
 from downup.errors import ArgumentError, DataError
 from downup.geometry import whole
 from downup.graph.nodes import name_node
+from downup.precision import PRECISIONS, Precision
 
 if TYPE_CHECKING:
     from downup.data import NetworkMetadata
 
 Layout = Literal["nchw", "nhwc"]
-Precision = Literal["fast", "exact"]
 
 # What these rules spare other engines costs nothing here: a convolution takes a nearest upsampling before it and an
 # activation after it along, in fewer multiplications than the rewritten network has.
@@ -70,7 +70,9 @@ class Session:
         model: an ONNX file, or a model as `downup.graph.read` returns it.
         threads: how many threads a run may use; None for all that this process may run on.
         precision: "fast" computes 3x3 convolutions with fewer multiplications, which rounds a little more; "exact"
-            multiplies every weight with its sample.
+            multiplies every weight with its sample; "bfloat16" is fast, and rounds inputs and weights to bfloat16 before it
+            multiplies them, in convolutions that take less time so. All else stays float32, sums and results too. On a
+            processor without instructions for such products it is "fast".
         approximate: let windows be cut of a network whose labels depend on the whole picture (`whole_picture_nodes`); their
             labels then are not those of the whole.
 
@@ -87,8 +89,8 @@ class Session:
         precision: Precision = "fast",
         approximate: bool = False,
     ) -> None:
-        if precision not in ("fast", "exact"):
-            raise ArgumentError(f"precision is {precision!r}; use 'fast' or 'exact'")
+        if precision not in PRECISIONS:
+            raise ArgumentError(f"precision is {precision!r}; use {' or '.join(map(repr, PRECISIONS))}")
         self._source = "" if isinstance(model, ir.Model) else f"{model}: "
         if isinstance(model, ir.Model):
             # A model that was given stays as it is.

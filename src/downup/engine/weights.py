@@ -14,6 +14,7 @@ import onnx_ir as ir
 from downup import graph
 from downup.errors import DataError
 from downup.graph.nodes import is_constant
+from downup.precision import Precision
 
 Load = Callable[[], ir.Model]
 
@@ -24,11 +25,11 @@ _LEAST_BYTES = 1 << 12
 class Weights:
     """What kernels hold of a network's weights.
 
-    precision: what they are packed for, "fast" or "exact".
+    precision: what they are packed for.
     load: gives the network once more, with all its weights; None if they must stay where they are.
     """
 
-    def __init__(self, precision: str, load: Load | None = None) -> None:
+    def __init__(self, precision: Precision, load: Load | None = None) -> None:
         self.precision = precision
         self._load = load
         self._packed: dict[Any, Any] = {}

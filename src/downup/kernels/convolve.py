@@ -10,6 +10,7 @@ import numpy as np
 
 from downup.errors import ArgumentError
 from downup.kernels import Window, array_view, check, ffi, lib
+from downup.precision import PRECISIONS, Precision
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -32,8 +33,7 @@ ACTIVATIONS = (
     "sqrt",
     "abs",
 )
-PRECISIONS = ("fast", "exact")
-ALGORITHMS = ("auto", "direct", "winograd", "winograd_repeated", "depthwise", "grouped")
+ALGORITHMS = ("auto", "direct", "winograd", "winograd_repeated", "depthwise", "grouped", "direct_bfloat16")
 
 
 def _index(name: str, value: str, names: Sequence[str]) -> int:
@@ -61,7 +61,8 @@ class ConvolutionSpec:
     """A convolution but for its weights: `in_channels`, upsampled by repetition, under `window`, to `out_channels`.
 
     If `transposed`, the window is that of a convolution the other way, of which this is the transpose, and
-    `output_padding` is the number of rows and columns more. Precision "exact" rules out what rearranges sums for speed.
+    `output_padding` is the number of rows and columns more. Precision "exact" rules out what rearranges sums for speed;
+    "bfloat16" rounds what is multiplied to bfloat16, where that is faster on this processor.
     """
 
     in_channels: int
@@ -71,7 +72,7 @@ class ConvolutionSpec:
     output_padding: tuple[int, int] = (0, 0)
     upsample: tuple[int, int] = (1, 1)
     transposed: bool = False
-    precision: str = "fast"
+    precision: Precision = "fast"
     algorithm: str = "auto"
     activation: Activation = Activation()
 
