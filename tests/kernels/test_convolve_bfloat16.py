@@ -76,9 +76,8 @@ def test_a_worked_example():
     # 1 + 2^-8 lies between 1 and 1 + 2^-7: ties go to the even one, which is 1.
     x = channels_last(np.array([[[[1 + 2**-8, 1 + 3 * 2**-8, 3]]]]))
     weight = np.array([[[[2 + 2**-6]]]], np.float32)
-    found = Convolution(
-        dataclasses.replace(POINTWISE, in_channels=1, out_channels=40), np.tile(weight, (40, 1, 1, 1))
-    ).run(x)
+    spec = asked(dataclasses.replace(POINTWISE, in_channels=1), HAS_PRODUCTS)
+    found = Convolution(spec, np.tile(weight, (40, 1, 1, 1))).run(x)
     if HAS_PRODUCTS:
         assert found[0, 7].tolist() == [[2 + 2**-6, (1 + 2**-6) * (2 + 2**-6), 3 * (2 + 2**-6)]]
     else:
@@ -104,9 +103,7 @@ def test_random_convolutions_equal_float64_on_rounded_inputs_and_weights(has_pro
 
 def test_weights_that_meet_one_pixel_are_summed_before_they_are_rounded(has_products):
     random = np.random.default_rng(3)
-    spec = ConvolutionSpec(
-        5, 9, Window((3, 3), (1, 1), (1, 1), (1, 1)), upsample=(4, 3), precision="bfloat16"
-    )
+    spec = asked(ConvolutionSpec(5, 9, Window((3, 3), (1, 1), (1, 1), (1, 1)), upsample=(4, 3)), has_products)
     convolution, weight, bias = make(spec, random)
     x = channels_last(random.standard_normal((1, 5, 6, 7)))
     assert (3e-4 if has_products else 0) <= error_of(convolution.run(x), judge(x, weight, bias, spec)) < 4e-3
