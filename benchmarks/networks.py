@@ -30,7 +30,18 @@ import torch
 
 import held_positions
 from downup.networks import export_onnx
-from engines import AVX2_ONLY, BFLOAT16, COMPILED, ENGINES, EXACT, LOADERS, alone, picture, runs
+from engines import (
+    AVX2_ONLY,
+    BFLOAT16,
+    COMPILED,
+    ENGINES,
+    EXACT,
+    LOADERS,
+    OURS_BFLOAT16,
+    alone,
+    picture,
+    runs,
+)
 from measure import copy_of, in_turns, machine
 from network_page import report
 from network_subjects import NETWORKS, UNPOOLING, Case, Numbers, cases, enlivened
@@ -70,11 +81,12 @@ class Bench:
             with torch.inference_mode():
                 exact = copy.deepcopy(network).double()(torch.from_numpy(x).double()).numpy()
             found = {}
-            for engine in (*ENGINES, EXACT, BFLOAT16):
+            for engine in (*ENGINES, EXACT, OURS_BFLOAT16, BFLOAT16):
                 call = runs(engine, path, network, x, case.threads)[-1]
                 found[engine] = float(np.linalg.norm(call() - exact) / np.linalg.norm(exact))
             return found
-        engines = ("downup", COMPILED) if case.kind == "compiled" else (*ENGINES, BFLOAT16)
+        beside = (*ENGINES, OURS_BFLOAT16, BFLOAT16)
+        engines = ("downup", COMPILED) if case.kind == "compiled" else beside
         return timed(
             (engine, call) for engine in engines for call in runs(engine, path, network, x, case.threads)
         )
