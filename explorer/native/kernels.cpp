@@ -23,11 +23,12 @@ const ConvolveKernels convolve_kernels = {
     kBlockVectors,
     {
         {},
-        {direct_scratch_bytes, run_direct},
+        {direct_scratch_bytes<Float32>, run_direct<Float32>},
         {},
         {},
         {depthwise_scratch_bytes, run_depthwise},
         {depthwise_scratch_bytes, run_depthwise},
+        {},
     },
 };
 const Kernels kernels = {"plain",        select_kernels, rearrange_kernels, resample_kernels, kNoElementwise,
