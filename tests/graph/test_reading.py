@@ -133,6 +133,17 @@ def test_constants_are_computed_and_dead_ends_removed(tmp_path):
     assert [value.const_value.numpy().tolist() for value in read.graph.initializers.values()] == [2.0]
 
 
+def test_a_constant_of_the_pictures_type_is_computed(tmp_path):
+    """torch's exporter, told not to optimise, gives a convolution without bias zeros of its picture's type."""
+    build = Builder()
+    zeros = build.node("CastLike", build.weight(np.zeros(4)), "x")
+    build.node("Conv", "x", build.weight(np.ones((4, 3, 3, 3))), zeros)
+
+    read = assert_same_network(build.model(), tmp_path, (1, 3, 5, 5))
+
+    assert [node.op_type for node in read.graph] == ["Conv"]
+
+
 def test_an_output_may_be_an_input_or_a_constant(tmp_path):
     build = Builder()
     constant = build.node("Constant", value=numpy_helper.from_array(np.arange(3, dtype=np.float32)))

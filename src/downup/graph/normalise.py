@@ -253,6 +253,16 @@ def _group_norm(graph: ir.Graph, node: ir.Node, version: int) -> None:
         node.replace_input_with(index, wide)
 
 
+def _cast_like(graph: ir.Graph, node: ir.Node, version: int) -> None:
+    """A Cast, where the file tells the type: what depends on the type alone does not depend on the picture."""
+    like = node.inputs[1]
+    if like is None or like.dtype is None:
+        return
+    node.op_type = "Cast"
+    node.resize_inputs(1)
+    node.attributes["to"] = ir.AttrInt64("to", int(like.dtype))
+
+
 def _scatter(graph: ir.Graph, node: ir.Node, version: int) -> None:
     node.op_type = "ScatterElements"
 
@@ -278,5 +288,6 @@ CHANGES: dict[str, tuple[tuple[int, Callable[[ir.Graph, ir.Node, int], None]], .
     "Dropout": ((1 << 30, _dropout),),
     "BatchNormalization": ((14, _batch_norm),),
     "GroupNormalization": ((21, _group_norm),),
+    "CastLike": ((1 << 30, _cast_like),),
     "Scatter": ((11, _scatter),),
 }
