@@ -144,6 +144,7 @@ class Case:
 
 U_NETS = ("U-Net nearest", "U-Net transposed")
 UNPOOLING = "SegNet-VGG16"
+TRAINED = "U-Net of `downup demo`"
 
 
 def cases() -> Iterator[Case]:
@@ -158,6 +159,7 @@ def cases() -> Iterator[Case]:
             if network != UNPOOLING
             else Case("error", network, 128, 192, 2)
         )
+    yield Case("error", TRAINED, 261, 389, 2)
     for network in FIVE:
         yield Case("time", network, 387, 509, 1)
     for network in FIVE:

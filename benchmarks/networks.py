@@ -2,6 +2,7 @@
 
     python benchmarks/networks.py --quick
     python benchmarks/networks.py --case 'SegNet.*512x512'
+    python benchmarks/networks.py --trained demo                also the error of a network that `downup demo` trained
     python benchmarks/networks.py --rows FILE --minutes 3       some of the cases; the same again goes on with the rest
     python benchmarks/networks.py --rows FILE --minutes 0 --output docs/networks_benchmark.md    a page of those it has
 
@@ -44,7 +45,8 @@ from engines import (
 )
 from measure import copy_of, in_turns, machine
 from network_page import report
-from network_subjects import NETWORKS, UNPOOLING, Case, Numbers, cases, enlivened
+from network_subjects import NETWORKS, TRAINED, UNPOOLING, Case, Numbers, cases, enlivened
+from trained import Trained
 
 ROUNDS = 7
 # Threads of the engine before may watch for more work for so long, and would take a core from the next one.
@@ -58,10 +60,12 @@ LOADS, LIMITED = 5, 3
 class Bench:
     """Measures cases, with the files of the networks in a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, trained: Trained | None) -> None:
+        self._folder, self._trained = folder, trained
 
     def _parts(self, name: str) -> tuple[torch.nn.Module, Path]:
+        if name == TRAINED and self._trained:
+            return self._trained.network(), self._trained.onnx
         network, path = enlivened(NETWORKS[name]()), self._folder / f"{name}.onnx"
         if not path.exists():
             export_onnx(network, torch.zeros(2, 3, 64, 64), path)
@@ -72,7 +76,8 @@ class Bench:
         network, path = self._parts(case.network)
         if case.kind in ("memory", "load", "avx2"):
             return measured_alone(case, path)
-        x = picture(case.rows, case.columns)
+        source = self._trained.picture if self._trained and case.network == TRAINED else picture
+        x = source(case.rows, case.columns)
         torch.set_num_threads(case.threads)
         if case.kind == "error":
             if case.network == UNPOOLING:
@@ -195,14 +200,21 @@ def main() -> None:
         default=math.inf,
         help="with --rows: begin no case later; the page is of those there are",
     )
+    parser.add_argument(
+        "--trained", type=Path, metavar="RUN", help="run folder of a network trained on the Earth sample"
+    )
     arguments = parser.parse_args()
     pattern = "^time: .*512x512, 2" if arguments.quick else arguments.case
-    kept, chosen = Kept(arguments.rows, arguments.minutes), [c for c in cases() if re.search(pattern, str(c))]
+    trained = Trained(arguments.trained) if arguments.trained else None
+    kept = Kept(arguments.rows, arguments.minutes)
+    chosen = [
+        case for case in cases() if re.search(pattern, str(case)) and (trained or case.network != TRAINED)
+    ]
     notes = machine()
     if not kept.take("ceilings", ceilings):
         raise SystemExit(f"{arguments.rows} has no rows; give --minutes")
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
+        bench = Bench(Path(folder), trained)
         for case in chosen:
             if not kept.take(str(case), partial(bench.measure, case)):
                 break
