@@ -196,8 +196,8 @@ int32_t du_mean_exactly(const du_view* sums, const du_view* out, int64_t count, 
 /* matmul: out [n, g, m, k] = left [n, g, m, inner] x right [n, g, inner, k], DU_FLOAT32. A batch or group of one matrix serves all. */
 int32_t du_matmul(const du_view* left, const du_view* right, const du_view* out, int64_t threads);
 
-/* What the instruction set in use can do at most: multiplies and adds in registers, in `rounds` (1 to 2^32) short rounds on each of
- * `threads`. Returns how many multiply-adds that were, for the caller to time; -1 with an error. */
+/* What the instruction set in use can do at most: multiplies and adds in registers, in `rounds` short rounds on each of `threads`, at
+ * most 2^16 threads and 2^32 rounds in all. Returns how many multiply-adds that were, for the caller to time; -1 with an error. */
 int64_t du_multiply_adds(int64_t rounds, int64_t threads);
 
 /* labels: what becomes of the scores of classes, the channels of `in` (DU_FLOAT32). */

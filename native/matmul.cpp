@@ -58,10 +58,15 @@ extern "C" int32_t du_matmul(const du_view* left, const du_view* right, const du
 }
 
 extern "C" int64_t du_multiply_adds(int64_t rounds, int64_t threads) {
-  constexpr int64_t kMost = int64_t{1} << 32, kPieces = 16;
+  constexpr int64_t kMost = int64_t{1} << 32, kMostThreads = 1 << 16, kPieces = 16;
   if (!check_threads(threads)) return -1;
-  if (rounds < 1 || rounds > kMost) {
-    set_error(DU_BAD_ARGUMENT, "rounds is %lld; use 1 to %lld", static_cast<long long>(rounds), static_cast<long long>(kMost));
+  if (threads > kMostThreads) {
+    set_error(DU_BAD_ARGUMENT, "threads is %lld; use 1 to %lld", static_cast<long long>(threads), static_cast<long long>(kMostThreads));
+    return -1;
+  }
+  if (rounds < 1 || rounds > kMost / threads) {
+    set_error(DU_BAD_ARGUMENT, "rounds is %lld; use 1 to %lld on each of %lld threads", static_cast<long long>(rounds),
+              static_cast<long long>(kMost / threads), static_cast<long long>(threads));
     return -1;
   }
   const MatmulKernel& kernel = active_kernels().matmul;

@@ -15,6 +15,9 @@
 namespace downup {
 namespace {
 
+// A call may be allowed any number of threads; more than processors have cores help nobody.
+constexpr int64_t kMostThreads = 1024;
+
 struct Work {
   int64_t count, piece;
   void (*task)(void*, int64_t, int64_t);
@@ -151,6 +154,7 @@ void parallel_for(int64_t count, int64_t grain, int64_t threads, void (*task)(vo
   if (grain < 1) grain = 1;
   const int64_t pieces = (count + grain - 1) / grain;
   if (threads > pieces) threads = pieces;
+  if (threads > kMostThreads) threads = kMostThreads;
   if (threads <= 1) return task(context, 0, count);
   // About eight pieces a thread: few enough to cost nothing, enough that a thread that was interrupted delays nobody.
   const int64_t even = (count + threads * 8 - 1) / (threads * 8);

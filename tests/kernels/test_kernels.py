@@ -57,6 +57,18 @@ def test_importing_starts_no_thread_and_a_call_does():
     assert after == alone + 1
 
 
+def test_a_process_may_end_while_threads_are_awake_and_no_call_starts_more_than_a_thousand():
+    code = """
+import os
+from downup import kernels
+before = len(os.listdir("/proc/self/task"))
+kernels.lib.du_multiply_adds(1, 65536)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    done = run(code)
+    assert (done.returncode, done.stdout.split()) == (0, ["1023"]), done.stderr
+
+
 @pytest.mark.parametrize(
     "torch", ["", "import torch\nfrom downup import ops\nops.max_pool2d(torch.ones(1, 64, 64, 64), 2)\n"]
 )

@@ -98,5 +98,19 @@ def test_multiply_adds_are_counted_for_each_thread(isa):
 @pytest.mark.parametrize("rounds", [0, -1, 2**32 + 1])
 def test_rounds_out_of_range_are_refused(rounds):
     assert lib.du_multiply_adds(rounds, 1) == -1
-    with pytest.raises(ArgumentError, match=f"rounds is {rounds}; use 1 to 4294967296"):
+    with pytest.raises(ArgumentError, match=f"rounds is {rounds}; use 1 to 4294967296 on each of 1 threads"):
+        kernels.check(lib.du_last_code())
+
+
+@pytest.mark.parametrize(
+    ("rounds", "threads", "message"),
+    [
+        (2**31 + 1, 2, "rounds is 2147483649; use 1 to 2147483648 on each of 2 threads"),
+        (1, 2**16 + 1, "threads is 65537; use 1 to 65536"),
+        (1, 2**63 - 1, "threads is 9223372036854775807; use 1 to 65536"),
+    ],
+)
+def test_rounds_of_all_threads_together_that_nobody_could_wait_for_are_refused(rounds, threads, message):
+    assert lib.du_multiply_adds(rounds, threads) == -1
+    with pytest.raises(ArgumentError, match=message):
         kernels.check(lib.du_last_code())
