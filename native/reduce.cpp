@@ -31,25 +31,28 @@ double rounded(const int64_t* words, int64_t step) {
     constexpr double kInfinity = __builtin_inf();
     return has_positive && has_negative ? __builtin_nan("") : has_positive ? kInfinity : -kInfinity;
   }
-  // Unsigned, so that sums that nobody made wrap around instead of overflowing.
-  uint64_t digits[kExactDigits];
-  for (int64_t i = 0; i < kExactDigits; ++i) digits[i] = unsigned_of(words[i * step]);
-  const auto carry = [&digits] {
-    for (int64_t i = 0; i + 1 < kExactDigits; ++i) {
-      digits[i + 1] += unsigned_of(static_cast<int64_t>(digits[i]) >> 32);
-      digits[i] &= 0xffffffff;
-    }
-  };
-  carry();
-  const bool is_negative = digits[kExactDigits - 1] >> 63;
-  if (is_negative) {
-    for (uint64_t& digit : digits) digit = -digit;
-    carry();
+  // One digit more than there are words, which takes what the last of them carries: any words have a sum.
+  constexpr int64_t kDigits = kExactDigits + 1, kMask = 0xffffffff;
+  uint64_t digits[kDigits];
+  int64_t carried = 0;
+  for (int64_t i = 0; i < kExactDigits; ++i) {
+    const int64_t word = words[i * step], low = (word & kMask) + carried;
+    digits[i] = unsigned_of(low & kMask);
+    carried = (word >> 32) + (low >> 32);
   }
-  int64_t top = kExactDigits - 1;
+  digits[kDigits - 1] = unsigned_of(carried & kMask);
+  const bool is_negative = carried < 0;
+  if (is_negative) {
+    uint64_t one = 1;
+    for (uint64_t& digit : digits) {
+      digit = (digit ^ unsigned_of(kMask)) + one;
+      one = digit >> 32;
+      digit &= unsigned_of(kMask);
+    }
+  }
+  int64_t top = kDigits - 1;
   while (top > 0 && digits[top] == 0) --top;
   if (digits[top] == 0) return 0;
-  if (digits[top] >> 32) return (is_negative ? -1 : 1) * static_cast<double>(digits[top]) * power_of_two(32 * top - 149);
   // The top 64 bits, the last of them set if any below them is: so the conversion rounds as it would the whole.
   const auto at = [&digits](int64_t i) { return i < 0 ? 0 : digits[i]; };
   const int shift = __builtin_clzll(digits[top]) - 32;

@@ -77,6 +77,18 @@ def test_the_largest_numbers_overflow_in_the_sum_alone():
     assert means_of(sums_of(x), 1).item() == np.inf
 
 
+def test_sums_of_more_numbers_than_anybody_has_are_rounded_once_and_do_not_wrap_around():
+    sums = np.zeros((1, 3, 1, lib.DU_EXACT_WORDS), np.int64)
+    # Half of the last place of a float32, and a little more that lies in the word below.
+    sums[0, 0, 0, 8:10] = 2**31, 2**45 + 2**21
+    sums[0, 1, 0, 8:10] = -(2**31), -(2**45) - 2**21
+    # The last word has no room for what the one before it carries.
+    sums[0, 2, 0, 8:10] = 2**63 - 1
+    found = means_of(sums, 2**62).ravel()
+    nearest = np.float32((2**23 + 1) * 2.0 ** (22 + 288 - 149 - 62))
+    np.testing.assert_array_equal(found, [nearest, -nearest, np.inf])
+
+
 def test_what_does_not_fit_is_refused():
     x, sums = np.ones((1, 2, 3, 3), np.float32), np.zeros((1, 2, 1, 12), np.int64)
     out = np.ones((1, 2, 1, 1), np.float32)
