@@ -174,6 +174,11 @@ def test_the_memory_of_labels_is_told_before_it_is_taken(last, tmp_path):
     assert 0.9 * told < taken < told + (4 << 20)
 
 
+def test_plans_of_one_size_take_the_same_memory_however_often_they_are_made():
+    session = session_of(network("convolution")[0])
+    assert len({session.label_memory(900, 700) for _ in range(12)}) == 1
+
+
 def test_plans_of_all_sizes_share_one_block():
     model, _ = network("convolution")
     session = session_of(model)

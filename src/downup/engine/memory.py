@@ -72,11 +72,13 @@ def share_in_place(steps: Sequence[Step]) -> dict[Buffer, Buffer]:
 def place(buffers: Iterable[Buffer]) -> int:
     """Give each buffer its offset in the block, largest first at the lowest place that is free while it lives.
 
+    Of equal ones, that which is needed first: whatever the order they come in, the block is of the same size.
+
     Returns the size of the block.
     """
     placed: list[Buffer] = []
     total = 0
-    for buffer in sorted(buffers, key=lambda buffer: -buffer.size):
+    for buffer in sorted(buffers, key=lambda buffer: (-buffer.size, buffer.first, buffer.last)):
         offset = 0
         together = (b for b in placed if b.first <= buffer.last and buffer.first <= b.last)
         for other in sorted(together, key=lambda b: b.offset):
