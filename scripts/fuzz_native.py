@@ -2,6 +2,7 @@
 
     python scripts/fuzz_native.py --calls 20000
     python scripts/fuzz_native.py --seed 7 --only 1234      one case again, described before it runs
+    python scripts/fuzz_native.py --family exact            the calls of one family alone
 
 What is accepted must equal the reference; what is refused must be wrong, and have a sentence. No byte may
 change that is not an element of an output. Faults that do not show, such as a read one byte too far, are for
@@ -44,6 +45,7 @@ from fuzz_cases import (
 )
 from fuzz_convolve import judge_convolving, make_convolving
 from fuzz_engine import judge_engine_call, make_engine_call
+from fuzz_exact import judge_summing, make_summing
 from fuzz_rearrange import judge_rearrangement, make_rearrangement
 from fuzz_resample import judge_far, judge_resampling, make_resampling
 
@@ -204,7 +206,7 @@ def _scalar_call(case: Case) -> tuple[int, dict[str, Array]]:
 # ---------------------------------------------------------------- the other entries
 
 
-def judge_size_rule(case: Case) -> int:
+def judge_size_rule(case: Case) -> None:
     """The native size rule against that of `geometry`, and with numbers out of range."""
     random, axis = case.numbers, case.threads % 2
     in_size, size, stride, dilation = (int(n) for n in random.integers(1, (60, 9, 9, 5)))
@@ -229,7 +231,6 @@ def judge_size_rule(case: Case) -> int:
     absurd.adaptive = 1
     if lib.du_window_out_size(in_size, absurd, axis) != -1:
         raise FaultError("an adaptive window was given a number of samples")
-    return -1
 
 
 def judge_names() -> None:
@@ -322,6 +323,24 @@ def judge_threads(seed: int) -> None:
 # ---------------------------------------------------------------- the loop
 
 
+def judge_with_size_rule(case: Case) -> int:
+    """Both calls that a case of windows is for."""
+    code = judge(case)
+    judge_size_rule(case)
+    return code
+
+
+# What makes a call from the seed and its index, and what judges it.
+FAMILIES: dict[str, tuple[Any, Any]] = {
+    "select": (make_case, judge_with_size_rule),
+    "rearrange": (make_rearrangement, judge_rearrangement),
+    "resample2d": (make_resampling, judge_resampling),
+    "engine": (make_engine_call, judge_engine_call),
+    "exact": (make_summing, judge_summing),
+    "convolution": (make_convolving, judge_convolving),
+}
+
+
 def main() -> int:
     """Run cases until one fails; the exit status says whether one did."""
     parser = argparse.ArgumentParser(
@@ -333,6 +352,7 @@ def main() -> int:
     parser.add_argument(
         "--only", type=int, default=None, help="describe and run this case alone; -1: threads, names"
     )
+    parser.add_argument("--family", choices=FAMILIES, default=None, help="leave out all others")
     parser.add_argument("--all", action="store_true", help="go on after a failure; show one of each kind")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     parser.add_argument("--trace", default=None, help="file that always holds the index of the running case")
@@ -344,18 +364,10 @@ def main() -> int:
         _judge_rest(seed, isas)
         return 0
     if arguments.only is not None:
-        case = make_case(seed, arguments.only, isas)
-        print(case, flush=True)
-        judge_size_rule(case)
-        rearrangement = make_rearrangement(seed, arguments.only, isas)
-        print(f"{rearrangement}\nreturned {judge_rearrangement(rearrangement)}")
-        resampling = make_resampling(seed, arguments.only, isas)
-        print(f"{resampling}\nreturned {judge_resampling(resampling)}")
-        engine_call = make_engine_call(seed, arguments.only, isas)
-        print(f"{engine_call}\nreturned {judge_engine_call(engine_call)}")
-        convolving = make_convolving(seed, arguments.only, isas)
-        print(f"{convolving}\nreturned {judge_convolving(convolving)}")
-        print(f"returned {judge(case)}")
+        for make, judge_one in _chosen(arguments.family).values():
+            one = make(seed, arguments.only, isas)
+            print(one, flush=True)
+            print(f"returned {judge_one(one)}", flush=True)
         return 0
     print(f"seed {seed}, {arguments.calls} calls from {arguments.first}, {', '.join(isas)}", flush=True)
     trace = _trace(arguments.trace)
@@ -375,41 +387,32 @@ def _judge_rest(seed: int, isas: list[str]) -> None:
     judge_streams(seed, isas)
 
 
+def _chosen(family: str | None) -> dict[str, tuple[Any, Any]]:
+    return {family: FAMILIES[family]} if family else FAMILIES
+
+
 def _judge_all(arguments: argparse.Namespace, seed: int, isas: list[str], trace: Any) -> bool:
     operators: Counter[str] = Counter()
     codes: Counter[int] = Counter()
     failures: Counter[str] = Counter()
+    families = _chosen(arguments.family)
     end = time.monotonic() + 60 * arguments.minutes
     for index in range(arguments.first, arguments.first + arguments.calls):
         if index % 256 == 0 or index == arguments.first:
             faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
         struct.pack_into("q", trace, 0, index)
-        case = make_case(seed, index, isas)
-        operators[case.operator] += 1
-        for entry, judge_entry in ((case.operator, judge), ("size rule", judge_size_rule)):
+        for family, (make, judge_one) in families.items():
+            one = make(seed, index, isas)
+            operators[one.operator if family == "select" else family] += 1
             try:
-                codes[judge_entry(case)] += 1
+                codes[judge_one(one)] += 1
             except FaultError as failure:
-                kind = f"{entry}: {re.sub('[-+.0-9a-z]*[0-9]+', '#', str(failure))}"
+                kind = f"{family}: {re.sub('[-+.0-9a-z]*[0-9]+', '#', str(failure))}"
                 failures[kind] += 1
                 if failures[kind] == 1:
-                    print(f"FAILED: {failure}\n{case}")
-                    print(f"again: python scripts/fuzz_native.py --seed {seed} --only {index}", flush=True)
-        others: tuple[tuple[str, Any, Any], ...] = (
-            ("rearrange", make_rearrangement, judge_rearrangement),
-            ("resample2d", make_resampling, judge_resampling),
-            ("engine", make_engine_call, judge_engine_call),
-            ("convolution", make_convolving, judge_convolving),
-        )
-        for name, make, judge_other in others:
-            other = make(seed, index, isas)
-            operators[name] += 1
-            try:
-                codes[judge_other(other)] += 1
-            except FaultError as failure:
-                failures[f"{name}: {failure}"] += 1
-                print(f"FAILED: {failure}\n{other}")
-                print(f"again: python scripts/fuzz_native.py --seed {seed} --only {index}", flush=True)
+                    print(f"FAILED: {failure}\n{one}")
+                    again = f"--seed {seed} --family {family} --only {index}"
+                    print(f"again: python scripts/fuzz_native.py {again}", flush=True)
         if failures and not arguments.all:
             return False
         if index % 256 == 0 and time.monotonic() > end:

@@ -60,6 +60,7 @@ def fuzz(library: Path, arguments: argparse.Namespace, extra: dict[str, str]) ->
         command += ["--calls", str(last - first), "--trace", str(trace)]
         command += ["--minutes", str(max(0.0, (end - time.monotonic()) / 60))]
         command += ["--all"] if arguments.all else []
+        command += ["--family", arguments.family] if arguments.family else []
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
         faults.update(_show(done.stdout, set(faults)))
         if not done.stderr:
@@ -163,6 +164,7 @@ def main() -> int:
         "--seed", type=int, default=time.time_ns() % 10**9, help="drawn from the clock when left out"
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long")
+    parser.add_argument("--family", default=None, help="one of those that fuzz_native.py knows, alone")
     parser.add_argument("--all", action="store_true", help="go on after a fault; show one of each kind")
     parser.add_argument("--coverage", action="store_true", help="count lines instead of watching memory")
     arguments = parser.parse_args()
