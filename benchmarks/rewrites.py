@@ -22,7 +22,7 @@ import torch
 
 from downup import graph
 from downup.engine import Session
-from downup.engine.session import DONE_BY_KERNELS
+from downup.engine.network import DONE_BY_KERNELS
 from downup.networks import MODELS, NetworkConfig, build, export_onnx
 from network_page import table
 from network_subjects import FIVE, NETWORKS, enlivened

@@ -1,8 +1,8 @@
-"""What a network must be to label pictures, and how pixels become its input."""
+"""What a network must be to label pictures, how pixels become its input, and its outputs labels of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,3 +46,26 @@ def normalised(picture: Array, about: NetworkMetadata) -> Array:
     pixels = np.multiply(picture, scale, dtype=np.float32)
     pixels += shift
     return pixels.transpose(2, 0, 1)[None]
+
+
+def is_pixels(x: object) -> bool:
+    """Whether that is one picture as it is read, not what a network takes: uint8 [row, column, channel]."""
+    return isinstance(x, np.ndarray) and x.ndim == 3 and x.dtype == np.uint8
+
+
+def as_labels(found: Mapping[str, Array], is_one: bool) -> Array:
+    """[batch, row, column] of what a plan for labels gives; [row, column] if `is_one`."""
+    labels = found["labels"][:, 0]
+    labels = labels if labels.dtype == np.uint8 else labels.astype(np.uint16)
+    return labels[0] if is_one else labels
+
+
+def as_probabilities(found: Mapping[str, Array], classes: Sequence[int] | None, is_one: bool) -> Array:
+    """[batch, row, column, class] of what a plan for probabilities gives, of all classes if None are named."""
+    shares = found["probabilities"]
+    chosen = range(shares.shape[1]) if classes is None else classes
+    wrong = [label for label in chosen if not 0 <= label < shares.shape[1]]
+    if wrong:
+        raise ArgumentError(f"classes names {wrong[0]}; use numbers from 0 to {shares.shape[1] - 1}")
+    shares = np.ascontiguousarray(shares[:, list(chosen)].transpose(0, 2, 3, 1))
+    return shares[0] if is_one else shares
