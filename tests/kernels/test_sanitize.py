@@ -11,7 +11,7 @@ FUZZER = Path(__file__).resolve().parents[2] / "scripts" / "fuzz_native.py"
 
 def test_random_calls_right_and_wrong_do_what_the_interface_promises(is_long):
     # In a process of its own: what corrupts memory should not end the other tests.
-    calls = 200_000 if is_long else 12_000
+    calls = 200_000 if is_long else 10_000
     done = subprocess.run(
         [sys.executable, str(FUZZER), "--seed", "1", "--calls", str(calls)], capture_output=True, text=True
     )
