@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# native/matmul is a folder, not to be linked from native/matmul.cpp.
+MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test test-long lint sanitize bench explorer clean
 
