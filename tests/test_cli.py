@@ -25,6 +25,10 @@ from shapes import CLASSES, make_shapes, write_shapes
 QUICK = ("--width", 0.125, "--size", 32, "--batch", 4, "--epochs", 1, "--threads", 1, "--device", "cpu")
 
 
+# For `predict` in the tests' own process, which holds what all tests before it left.
+ROOMY = ("--memory", "16GB")
+
+
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -162,7 +166,14 @@ def test_predict_keeps_size_and_stem_and_paints_in_the_classes_colours(data, tra
     picture, _ = make_shapes(77, side=61)
     Image.fromarray(picture[:, :50]).save(tmp_path / "odd.png")
     result = run(
-        "predict", folder, tmp_path / "odd.png", data / "val" / "images", "-o", tmp_path / "out", "--overlay"
+        "predict",
+        folder,
+        tmp_path / "odd.png",
+        data / "val" / "images",
+        "-o",
+        tmp_path / "out",
+        "--overlay",
+        *ROOMY,
     )
 
     assert result.exit_code == 0, result.output
@@ -184,8 +195,7 @@ def test_predict_takes_an_exported_network_and_writes_one_file(data, trained, tm
         picture,
         "-o",
         out,
-        "--memory",
-        "1GB",
+        *ROOMY,
         "--probabilities",
         ",".join(names),
     )
@@ -193,7 +203,7 @@ def test_predict_takes_an_exported_network_and_writes_one_file(data, trained, tm
     assert "Labelled 1 of 1 pictures" in result.stdout
     expected = sorted(["labels.tif", *(f"labels_{name}.tif" for name in names)])
     assert sorted(path.name for path in out.parent.iterdir()) == expected
-    run("predict", folder, picture, "-o", tmp_path)
+    run("predict", folder, picture, "-o", tmp_path, *ROOMY)
     read = [np.asarray(Image.open(out.with_name(f"labels_{name}.tif")).copy()) for name in names]
     labels, shares = np.asarray(Image.open(out).copy()), np.stack(read).astype(int)
     np.testing.assert_array_equal(labels, np.asarray(Image.open(tmp_path / "v0.png").copy()))
@@ -209,7 +219,7 @@ def test_predict_names_a_bad_picture_and_labels_the_rest(data, trained, tmp_path
     folder, _ = trained
     bad = tmp_path / "bad.png"
     bad.write_bytes((data / "val" / "images" / "v0.png").read_bytes()[:100])
-    result = run("predict", folder, bad, data / "val" / "images", "-o", tmp_path / "out")
+    result = run("predict", folder, bad, data / "val" / "images", "-o", tmp_path / "out", *ROOMY)
 
     assert result.exit_code == 1
     assert "Labelled 4 of 5 pictures" in result.stdout

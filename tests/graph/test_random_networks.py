@@ -49,4 +49,6 @@ def test_rewritten_networks_compute_the_same(is_long):
             assert error < (0.2 if has_positions else 2e-6), f"seed {seed}: {error}"
             moved += error >= 2e-6
     assert moved <= count * 0.05
-    assert set(applied) == set(graph.RULES), f"never applied: {set(graph.RULES) - set(applied)}"
+    # What exporters make of un-pooling is no standard spelling: test_unpoolings.py has theirs.
+    expected = set(graph.RULES) - {"scatter-to-unpool"}
+    assert set(applied) == expected, f"never applied: {expected - set(applied)}"
