@@ -30,6 +30,8 @@ class Explorer {
   private open: Panel = PANELS[0]!;
   private known = new Map<string, Values>();
   private link = "";
+  /** The address as this page last read or wrote it: another one is the reader's, and is never written over. */
+  private seen = "";
   private waiting = 0;
   private tabs = document.getElementById("tabs")!;
   private root = document.getElementById("panel")!;
@@ -39,7 +41,7 @@ class Explorer {
     this.page.pictureArrived = () => this.show(this.open, { ...this.known.get(this.open.id), picture: "own" });
     for (const panel of PANELS) this.tabs.append(this.tab(panel));
     this.tabs.addEventListener("keydown", (event) => this.moved(event));
-    window.addEventListener("hashchange", () => location.hash !== this.link && this.follow());
+    window.addEventListener("hashchange", () => location.hash !== this.seen && this.follow());
     window.addEventListener("pagehide", () => this.writeLink());
     // The link to the panel is for keys alone: the address is the panels'.
     document.querySelector(".skip")!.addEventListener("click", (event) => {
@@ -69,6 +71,7 @@ class Explorer {
   }
 
   private follow(): void {
+    this.seen = location.hash;
     const { id, values } = readLink();
     this.show(PANELS.find((panel) => panel.id === id) ?? PANELS[0]!, values);
   }
@@ -96,7 +99,9 @@ class Explorer {
   private writeLink(): void {
     window.clearTimeout(this.waiting);
     this.waiting = 0;
+    if (location.hash !== this.seen) return;
     history.replaceState(null, "", this.link);
+    this.seen = location.hash;
   }
 
   private listenForFiles(): void {

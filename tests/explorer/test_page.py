@@ -79,6 +79,23 @@ def test_keys_do_what_the_mouse_does(opened: Page, server: Server) -> None:
     assert opened.locator("#status").inner_text() == hint(opened)
 
 
+def test_a_link_that_comes_while_another_is_to_be_written_is_followed(opened: Page, server: Server) -> None:
+    go(opened, server, "#bench?operator=max_pool2d&picture=numbers")
+    for _ in range(3):
+        opened.evaluate(
+            """() => {
+                document.querySelector("#panel input[type=range]").dispatchEvent(new Event("input", {bubbles: true}));
+                const until = performance.now() + 500;
+                location.hash = "#edges?picture=circle";
+                window.dispatchEvent(new Event("pagehide"));  // writes what is to be written before the link is followed
+                while (performance.now() < until);
+            }"""
+        )
+        opened.wait_for_timeout(120)
+        assert opened.locator("#tab-edges").get_attribute("aria-selected") == "true"
+        go(opened, server, "#bench?operator=max_pool2d&picture=numbers")
+
+
 def test_the_panels_are_reached_by_keys(opened: Page, server: Server) -> None:
     go(opened, server, "#edges?picture=circle")
     tab = opened.locator("#tab-edges")
