@@ -1,8 +1,8 @@
-"""Write a folder of enlarged pieces of the Earth sample, to train a network for pictures of 43200 x 21600 pixels.
+r"""Write a folder of enlarged pieces of the Earth sample, to train a network for pictures of 43200 x 21600 pixels.
 
     python scripts/enlarge_earth.py DATA
-    downup train DATA -o RUN --model unet --encoder vgg16_bn --width 0.125 --size 128 --epochs 5 --steps-per-epoch 200 \
-        --schedule one-cycle --lr 0.005 --dice 1 --augment flip
+    downup train DATA -o RUN --model unet --encoder vgg16_bn --width 0.125 --size 128 --epochs 8 --steps-per-epoch 120 \
+        --schedule one-cycle --lr 0.005 --dice 1 --class-weights balanced --augment flip
 
 The network of `downup demo` knows land by its texture at 15 pixels a degree. Enlarged eight times land is as smooth as the
 sea, so a network for large pictures must have seen it so: here in colour. Of pieces that show one class, one in ten is kept.
