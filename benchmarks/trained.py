@@ -46,4 +46,5 @@ class Trained:
         mean, deviation = (
             np.asarray(self._config["normalization"][key], np.float32) for key in ("mean", "std")
         )
-        return ((pixels.astype(np.float32) / 255 - mean) / deviation).transpose(2, 0, 1)[None]
+        normalised = (pixels / np.float32(255) - mean) / deviation
+        return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None], np.float32)
